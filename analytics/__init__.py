@@ -1,0 +1,1 @@
+"""Attention Atlas engine: what attention looks at, which parts matter, and why."""
