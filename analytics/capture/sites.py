@@ -96,6 +96,15 @@ class SiteMap:
         return tuple(site for site in self.sites if site.placed)
 
     @property
+    def undrawable(self) -> str:
+        """Why no patch's attention can be drawn on the picture; empty where it can."""
+        if any(site.query_layout and site.query_layout.grid.count for site in self.placed):
+            return ""
+        if self.refused_notes:
+            return "; ".join(self.refused_notes)
+        return "the places of its tokens in the picture are not known"
+
+    @property
     def refused_notes(self) -> tuple[str, ...]:
         """One sentence per kind of refused call, with how many there are."""
         reasons = Counter(refusal.split(" ", 1)[1] for refusal in self.refused)

@@ -44,6 +44,13 @@ class ModelSpec:
             return f"{_FILE_PREFIX}{self.name}@{self.checkpoint}"
         return self.name if self.pretrained else f"{self.name}{RANDOM_SUFFIX}"
 
+    @property
+    def public_id(self) -> str:
+        """The id for results that leave the machine: a weights file by its name alone."""
+        if self.checkpoint is None:
+            return self.id
+        return f"{_FILE_PREFIX}{self.name}@{self.checkpoint.name}"
+
 
 def parse_model(text: str, checkpoint: Path | None = None) -> ModelSpec:
     """Read a model's name as the page, the command line and a deep link write it.

@@ -108,10 +108,11 @@ def attend(
     placement = place(picture.height, picture.width, fit, height, width)
     report(0, 3, "finding where the model attends")
     sites = sites or find_sites(loaded.module, loaded.input_size)
-    if not sites.placed:
+    if sites.undrawable:
         raise ValueError(
-            f"{loaded.label} attends between tokens whose places in the picture are not known; "
-            "its heads can be switched off but not drawn. Choose another model for the lens"
+            f"{loaded.label} has no layer in which patches attend to patches in a way that can "
+            f"be drawn ({sites.undrawable}). Choose another model, for example a ViT, DeiT, "
+            "BEiT, EVA or Swin"
         )
     report(1, 3, "running the model")
     pixels = normalise(fit_picture(picture, placement), loaded.mean, loaded.std)
@@ -141,7 +142,7 @@ def attend(
         pca=colours,
         provenance=make_provenance(
             command,
-            loaded.spec.id,
+            loaded.spec.public_id,
             loaded.weights_sha256,
             {picture.name: picture.sha256},
             {"fit": fit, "input_size": [height, width], "dtype": loaded.dtype, "version": VERSION},
