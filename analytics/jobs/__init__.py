@@ -1,0 +1,1 @@
+"""Background jobs: progress, cancel and recovery, one worker for each device."""

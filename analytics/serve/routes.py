@@ -1,0 +1,72 @@
+"""Every address below /atlas/ and who answers it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from importlib import metadata
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from analytics.serve import lens, pictures
+from analytics.serve.guard import Handler, Problem, guarded
+from analytics.serve.state import Services, services
+
+_EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_READ = ("GET", "HEAD")
+
+
+def routes(get: Callable[[], Services] = services) -> list[Route]:
+    """The routes, to be given to the app.
+
+    Args:
+        get: gives the services at each request; tests pass their own.
+    """
+    record = "/atlas/lens/{token}"
+    return [
+        _route("/atlas/health", get, health),
+        _route(record, get, lens.describe),
+        _route(f"{record}/row", get, lens.row),
+        _route(f"{record}/norms", get, lens.norms),
+        _route(f"{record}/pca", get, lens.pca),
+        _route(f"{record}/export/{{kind}}", get, lens.export),
+        _route("/atlas/picture/{token}", get, pictures.show),
+        _route("/atlas/upload", get, pictures.upload, ("PUT",)),
+        _route("/atlas/{rest:path}", get, unknown, _EVERY_METHOD),
+    ]
+
+
+def _route(
+    path: str, get: Callable[[], Services], handle: Handler, methods: tuple[str, ...] = _READ
+) -> Route:
+    # The route takes every method, because the guard answers in JSON and the router does not.
+    return Route(path, guarded(get, handle, methods), methods=list(_EVERY_METHOD))
+
+
+def health(here: Services, request: Request) -> Response:
+    """GET /atlas/health: whether the server works, what it holds and what it does."""
+    states = Counter(job.state for job in here.jobs.jobs())
+    answer = {
+        "status": "ok",
+        "version": version(),
+        "models": [model.label for model in here.models.held()],
+        "records": {"count": len(here.records), "bytes": here.records.nbytes},
+        "jobs": dict(states),
+        "device": here.settings.device,
+    }
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def unknown(here: Services, request: Request) -> Response:
+    """Any other address below /atlas/."""
+    raise Problem(404, "nothing is known under this address")
+
+
+def version() -> str:
+    """Version of the installed package; `0` where it runs without being installed."""
+    try:
+        return metadata.version("attention-atlas")
+    except metadata.PackageNotFoundError:
+        return "0"

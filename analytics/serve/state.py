@@ -1,0 +1,138 @@
+"""What one server process holds: pictures, models, records, jobs and the signing secret."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics.jobs.queue import JobQueue
+from analytics.serve.cache import BoundedCache, RecordCache
+from analytics.serve.signer import Signer, read_secret
+from analytics.store.pictures import PictureStore
+
+if TYPE_CHECKING:
+    from analytics.models.pool import ModelPool
+
+MEBIBYTE = 2**20
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the person who starts the server decides.
+
+    `roots` are folders on the server whose pictures users may open; `hosts` are names the
+    server answers to besides localhost; `device` is `auto`, `cpu`, `cuda` or `cuda:1`.
+    """
+
+    roots: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
+    device: str = "auto"
+    record_bytes: int = 1024 * MEBIBYTE
+    picture_cache_bytes: int = 64 * MEBIBYTE
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts that routes and pages share; one object for each process.
+
+    `decoding` bounds how many pictures are decoded at a time: one can take 300 MB.
+    `encoded` holds pictures as the browser gets them, (bytes, media type).
+    """
+
+    data_dir: Path
+    settings: Settings
+    pictures: PictureStore
+    models: ModelPool
+    records: RecordCache
+    jobs: JobQueue
+    signer: Signer
+    encoded: BoundedCache[tuple[bytes, str]]
+    decoding: threading.BoundedSemaphore
+
+    def close(self) -> None:
+        """Stop the jobs and wait for them; call when the server stops."""
+        self.jobs.close()
+
+
+def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
+    """Open the data folder and build everything on it.
+
+    Args:
+        data_dir: made when missing, readable by its owner only.
+        settings: None for the defaults.
+
+    Raises:
+        ValueError: the folder cannot be used.
+    """
+    from analytics.models.pool import ModelPool
+    from analytics.serve.work import attend_work
+
+    chosen = settings or Settings()
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        signer = Signer(read_secret(data_dir / "secret"))
+        pictures = PictureStore(data_dir / "pictures")
+        jobs = JobQueue(data_dir / "jobs")
+    except OSError as error:
+        raise ValueError(
+            f"expected a data folder that can be written, {data_dir} cannot ({error.strerror}); "
+            "set ATTENTION_ATLAS_DATA to another"
+        ) from error
+    made = Services(
+        data_dir=data_dir,
+        settings=chosen,
+        pictures=pictures,
+        models=ModelPool(),
+        records=RecordCache(chosen.record_bytes),
+        jobs=jobs,
+        signer=signer,
+        encoded=BoundedCache(chosen.picture_cache_bytes),
+        decoding=threading.BoundedSemaphore(2),
+    )
+    jobs.register("attend", attend_work(made))
+    return made
+
+
+def services() -> Services:
+    """The services of this process, built at the first call from the environment.
+
+    This is the one process-wide object: models and records are shared by all users, so
+    they must exist once. Environment: `ATTENTION_ATLAS_DATA` (folder),
+    `ATTENTION_ATLAS_ROOTS` (folders, separated as in PATH), `ATTENTION_ATLAS_HOSTS`
+    (names, separated by commas), `ATTENTION_ATLAS_DEVICE`.
+
+    Raises:
+        ValueError: the data folder cannot be used.
+    """
+    with _ONE_AT_A_TIME:
+        return _from_environment()
+
+
+@functools.cache
+def _from_environment() -> Services:
+    return make_services(default_data_dir(), environment_settings())
+
+
+def default_data_dir() -> Path:
+    """`ATTENTION_ATLAS_DATA`, or `attention-atlas` in the user's data folder."""
+    named = os.environ.get("ATTENTION_ATLAS_DATA")
+    if named:
+        return Path(named).expanduser().resolve()
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "attention-atlas"
+
+
+def environment_settings() -> Settings:
+    """Settings as the environment states them."""
+    roots = os.environ.get("ATTENTION_ATLAS_ROOTS", "").split(os.pathsep)
+    hosts = os.environ.get("ATTENTION_ATLAS_HOSTS", "").split(",")
+    return Settings(
+        roots=tuple(Path(root).expanduser() for root in roots if root.strip()),
+        hosts=tuple(host.strip() for host in hosts if host.strip()),
+        device=os.environ.get("ATTENTION_ATLAS_DEVICE", "auto"),
+    )
