@@ -95,7 +95,7 @@ class AttentionTap(TorchFunctionMode):
             return self._on_softmax(func, args, kwargs)
         result = func(*args, **kwargs)
         if self._tracked:
-            result = self._follow(func, args, result)
+            result = self._follow(func, (*args, *kwargs.values()), result)
         if self._watch_all:
             self._owner.other(func, args, result)
         return result

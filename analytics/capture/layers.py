@@ -157,10 +157,13 @@ def _notes(site: Site) -> tuple[str, ...]:
     notes = []
     if site.mixed:
         notes.append(
-            "heads are mixed after the softmax: rows need not sum to 1 and values can be negative"
+            "attention is changed after the softmax (heads mixed or gated): rows need not sum to 1 "
+            "and values can be negative"
         )
     if site.num_windows > 1:
         notes.append(f"attends inside {site.num_windows} windows; keys outside the window are 0")
+    if site.key_index is not None and (site.key_index < 0).any():
+        notes.append("keys of padding are not shown: rows sum to less than 1")
     if site.query_layout != site.key_layout:
         notes.append("queries and keys lie on different grids")
     return tuple(notes)

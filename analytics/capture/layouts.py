@@ -13,6 +13,7 @@ from analytics.types import PatchGrid, TokenLayout
 
 Placed = tuple[TokenLayout, TokenLayout, np.ndarray, np.ndarray]
 GridOf = Callable[[int], PatchGrid | None]
+LayoutOf = Callable[[int], TokenLayout | None]
 
 
 def prefix_names(model: nn.Module, count: int) -> tuple[str, ...]:
@@ -93,8 +94,8 @@ class Placer:
         return local
 
     def _global(self, query_tokens: int, key_tokens: int) -> Placed | None:
-        keys = self._layout(key_tokens)
-        queries = self._layout(query_tokens)
+        keys = self.layout(key_tokens)
+        queries = self.layout(query_tokens)
         if keys is not None and query_tokens == 1 < key_tokens:
             # One query over all patches: the class token or a learned pooling query.
             name = "cls" if keys.prefix[:1] == ("cls",) else "pool"
@@ -103,7 +104,8 @@ class Placer:
             return None
         return queries, keys, np.arange(query_tokens)[None], np.arange(key_tokens)[None]
 
-    def _layout(self, tokens: int) -> TokenLayout | None:
+    def layout(self, tokens: int) -> TokenLayout | None:
+        """The prefix tokens and the grid that `tokens` in picture order make up, or None."""
         for count in self._prefixes:
             grid = self.grid(tokens - count) if tokens > count else None
             if grid is not None:
@@ -111,54 +113,58 @@ class Placer:
         return None
 
 
-def tokens_at_places(
+def token_at_place(
     layout: TokenLayout,
     index: np.ndarray,
     before: Sequence[Tensor],
     after: Sequence[Tensor],
-    places: Sequence[tuple[float, float]],
+    place: tuple[float, float],
+    layout_of: LayoutOf,
 ) -> bool:
-    """Whether the tokens that changed most between two pictures are those at `places`.
+    """Whether the tokens that changed most between two pictures are those around `place`.
 
     Args:
         layout: the claimed layout of the tokens.
         index: claimed place of every token in the layout, (windows, tokens).
-        before: what the attention module read from the first picture.
-        after: the same from the second, which differs at `places` alone.
-        places: (y, x) as shares of the picture's height and width.
+        before: what the attention module read from the first picture, channels last.
+        after: the same from the second, which differs around `place` alone.
+        place: (y, x) as shares of the picture's height and width.
+        layout_of: the layout of a number of tokens in picture order.
     """
     if layout.grid.count == 0:
         return True
-    patch = index.ravel() - len(layout.prefix)
+    tokens = index.size
     for first, second in zip(before, after, strict=True):
-        if first.ndim == 4 and first.shape[0] == 1:
-            return True  # a convolution still reads picture order: (1, width, rows, columns)
-        if prod(first.shape[:-1]) != len(patch):
-            continue
-        change = np.abs(_rows(first) - _rows(second)).sum(1)
-        return _change_is_at(change[patch >= 0], patch[patch >= 0], layout.grid, places)
-    # Queries pooled after they were read have the order of the tensor they were pooled from.
-    return all(tensor.shape[0] == 1 for tensor in before)
+        if prod(first.shape[:-1]) == tokens:
+            return _change_is_at(first, second, layout, index.ravel(), place)
+    # Tokens pooled after they were read have the order of the tensor they were pooled from.
+    for first, second in zip(before, after, strict=True):
+        count = prod(first.shape[1:-1])
+        pooled = layout_of(count) if first.shape[0] == 1 and count > tokens else None
+        if pooled is not None:
+            return _change_is_at(first, second, pooled, np.arange(count), place)
+    return False
 
 
 def _change_is_at(
-    change: np.ndarray, patch: np.ndarray, grid: PatchGrid, places: Sequence[tuple[float, float]]
+    first: Tensor,
+    second: Tensor,
+    layout: TokenLayout,
+    index: np.ndarray,
+    place: tuple[float, float],
 ) -> bool:
-    """Whether most change lies around `places`, and is centred on each of them."""
+    """Whether most change between two tensors lies around `place`, and is centred on it."""
+    grid, patch = layout.grid, index - len(layout.prefix)
+    change = np.abs(_rows(first) - _rows(second)).sum(1)[patch >= 0]
     change = np.maximum(change - np.median(change), 0)  # what touches all tokens has no place
-    y = (patch // grid.columns + 0.5) / grid.rows
-    x = (patch % grid.columns + 0.5) / grid.columns
-    exact = max(0.06, 1 / min(grid.rows, grid.columns))
-    around = 0.0
-    for v, u in places:
-        weight = change * (np.maximum(np.abs(y - v), np.abs(x - u)) <= 0.25)
-        if weight.sum() == 0:
-            return False
-        centre = np.array([(weight * y).sum(), (weight * x).sum()]) / weight.sum()
-        if np.abs(centre - (v, u)).max() > exact:
-            return False
-        around += weight.sum()
-    return bool(around >= 0.6 * change.sum())
+    row, column = np.divmod(patch[patch >= 0], grid.columns)
+    position = np.stack([(row + 0.5) / grid.rows, (column + 0.5) / grid.columns], axis=1)
+    offset, side = position - np.array(place), 1 / min(grid.rows, grid.columns)
+    weight = change * (np.abs(offset).max(axis=1) <= max(0.25, 1.5 * side))
+    if weight.sum() == 0:
+        return False
+    centre = (weight[:, None] * offset).sum(axis=0) / weight.sum()
+    return bool(np.abs(centre).max() <= max(0.06, side) and weight.sum() >= 0.6 * change.sum())
 
 
 def _match_windows(

@@ -41,18 +41,23 @@ class Heads:
         """Attention after the softmax, float32 (images, windows, heads, queries, keys).
 
         For a fused call it is computed here, softmax(q k^T * scale + bias) in float32, and
-        not kept. Rows sum to 1 unless the site is `mixed`.
+        not kept. Rows sum to 1 unless the site is `mixed`. float64 stays float64.
         """
         if self.softmax is not None:
-            return self.softmax.float()
+            return _precise(self.softmax)
         assert self.query is not None and self.key is not None and self.scale is not None
-        logits = (self.query.float() * self.scale) @ self.key.float().mT  # b w h q k
-        if torch.is_grad_enabled() and logits.requires_grad:
+        logits = (_precise(self.query) * self.scale) @ _precise(self.key).mT  # b w h q k
+        learns = logits.requires_grad or (self.bias is not None and self.bias.requires_grad)
+        if torch.is_grad_enabled() and learns:
             return torch.softmax(logits if self.bias is None else logits + self.bias, dim=-1)
         if self.bias is not None:
             logits += self.bias
         # In place: a second array of this size costs more time than the softmax itself.
         return torch.softmax(logits, dim=-1, out=logits)
+
+
+def _precise(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 @dataclass(frozen=True)
@@ -121,17 +126,31 @@ def capture(
     Args:
         model: the live model, as given to `find_sites`.
         sites: where it attends, from `find_sites` at the same input size.
-        keep: quantities to keep of every call, in the model's dtype (attention: float32).
+        keep: quantities to keep of every call, in the model's dtype (attention: float32
+            at least).
         reduce: called with every call; its result is kept as `Captured.reduced`, so that
             statistics need no more memory than one layer's attention at a time.
         gates: heads to scale down or replace; gradients flow through them.
         edit: (site, attention) -> attention the model goes on with. Makes attention
             explicit and part of the graph; return it unchanged to differentiate through it.
-        detach: whether kept tensors leave the graph.
+        detach: whether kept tensors leave the graph. If not, gradients at `attention` and
+            `output` can be had; the other quantities lie beside the path to the loss.
 
     Yields:
         A list that grows by one `Captured` per attention call, in the order of the calls.
+
+    Raises:
+        ValueError: a gate or replacement for a site that the model does not have. A forward
+            pass raises it for gates of a wrong shape, and where maps are kept, reduced or
+            edited for an input of another size than that of `sites`.
     """
+    unknown = set() if gates is None else {*gates.values, *gates.replacement}
+    unknown -= {site.index for site in sites.sites}
+    if unknown:
+        raise ValueError(
+            f"expected gates for layers 0 to {len(sites.sites) - 1}, got one for layer "
+            f"{min(unknown)}"
+        )
     recorder = _Recorder(sites, frozenset(keep), reduce, gates, edit, detach)
     with AttentionTap(model, recorder):
         yield recorder.captured
@@ -157,24 +176,26 @@ class _Recorder:
         self._detach = detach
 
     def fused(self, module: str, call: FusedCall, run: Callable[[], Tensor]) -> Tensor:
-        site = self._next(module)
+        site = self._next(module, call.query.shape[-2], call.key.shape[-2])
         if site is None:
             return run()
         attention = None
         if self._edit is not None or "attention" in self._keep:
-            attention = self._heads(site, call, None, call.query).attention()
+            seen = self._heads(site, call, None, call.query)
+            attention = seen.attention()
             attention = attention if self._edit is None else self._edit(site, attention)
-            raw = attention.to(call.value.dtype) @ site.split(call.value)
+            assert seen.value is not None
+            raw = attention.to(seen.value.dtype) @ seen.value
             output = site.join(raw, raw.new_empty((*call.query.shape[:-1], raw.shape[-1])))
         else:
             output = run()
         output = self._gated(site, output)
         if self._keep or self._reduce:
-            self._record(self._heads(site, call, attention, output))
+            output = self._record(self._heads(site, call, attention, output), output)
         return output
 
     def softmax(self, module: str, attention: Tensor) -> tuple[Tensor, Any]:
-        site = self._next(module)
+        site = self._next(module, *attention.shape[-2:])
         if site is None:
             return attention, None
         if self._edit is not None:
@@ -189,16 +210,24 @@ class _Recorder:
             # What was multiplied counts; a mere transposition of it reads like the softmax.
             used = attention if mixed and attention.shape == softmax.shape else softmax
             heads = Heads(site, site.split(output), softmax=site.split(used))
-            self._record(heads)
+            output = self._record(heads, output)
         return output
 
     def other(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> None:
         """Not called: the tap of a capture watches attention alone."""
 
-    def _next(self, module: str) -> Site | None:
+    def _next(self, module: str, queries: int, keys: int) -> Site | None:
         call = self._counts[module] % self._events.get(module, 1)
         self._counts[module] += 1
-        return self._sites.get((module, call))
+        site = self._sites.get((module, call))
+        looked_at = self._keep or self._reduce is not None or self._edit is not None
+        # Gates alone do not care which token stands where.
+        if site and looked_at and (queries, keys) != (site.query_tokens, site.key_tokens):
+            raise ValueError(
+                f"{site.label}: expected {site.query_tokens} queries and {site.key_tokens} keys, "
+                f"got {queries} and {keys}; find the sites again for this input size"
+            )
+        return site
 
     def _heads(
         self, site: Site, call: FusedCall, attention: Tensor | None, output: Tensor
@@ -207,7 +236,7 @@ class _Recorder:
         key, value = (t.expand(*lead, *t.shape[-2:]) for t in (call.key, call.value))
         bias = call.bias
         if bias is not None:
-            bias = site.split(bias.expand(*lead, *bias.shape[-2:]))
+            bias = site.split(bias.expand(*call.query.shape[:-1], key.shape[-2]))
         return Heads(
             site,
             site.split(output),
@@ -236,7 +265,9 @@ class _Recorder:
             gated = gated + (1 - gate) * filling.to(heads)
         return site.join(gated, output)
 
-    def _record(self, heads: Heads) -> None:
+    def _record(self, heads: Heads, output: Tensor) -> Tensor:
+        """Keep what was asked for of one call; returns the output to go on with."""
+
         def kept(name: Quantity, value: Tensor | None) -> Tensor | None:
             if name not in self._keep or value is None:
                 return None
@@ -259,3 +290,6 @@ class _Recorder:
                 reduced,
             )
         )
+        # Where the graph is kept, the model goes on with the very tensor that was shown, so that
+        # the slope at it can be had.
+        return output if self._detach else heads.site.join(heads.output, output)

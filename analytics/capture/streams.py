@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,8 +23,10 @@ def forward_with_streams(model: nn.Module, batch: Tensor) -> list[np.ndarray]:
     if not _has_one_grid(model):
         model(batch)
         return []
+    # Some families fail when they are asked for prefix tokens that they do not have.
+    prefix = bool(getattr(model, "num_prefix_tokens", 0))
     final, blocks = model.forward_intermediates(  # type: ignore[operator]
-        batch, output_fmt="NLC", return_prefix_tokens=True
+        batch, output_fmt="NLC", return_prefix_tokens=prefix
     )
     # The head comes after the blocks and may attend too (a pooling query).
     model.forward_head(final)  # type: ignore[operator]
@@ -31,7 +35,10 @@ def forward_with_streams(model: nn.Module, batch: Tensor) -> list[np.ndarray]:
 
 def _has_one_grid(model: nn.Module) -> bool:
     info = getattr(model, "feature_info", None)
-    if not (hasattr(model, "forward_intermediates") and hasattr(model, "blocks") and info):
+    run = getattr(model, "forward_intermediates", None)
+    if not (run and info and hasattr(model, "blocks")):
+        return False
+    if not {"output_fmt", "return_prefix_tokens"} <= set(inspect.signature(run).parameters):
         return False
     return len(info) == len(model.blocks) and len({one["reduction"] for one in info}) == 1  # type: ignore[arg-type]
 

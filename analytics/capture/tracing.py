@@ -1,8 +1,8 @@
-"""Finding the attention sites of a model by watching two forward passes.
+"""Finding the attention sites of a model by watching three forward passes.
 
-Both passes run on noise with attention replaced by "every query takes the key at its own
-place", so that a token keeps to its place in the picture all the way up. The second pass
-changes the picture in two places; tokens that are claimed to stand there must be the ones
+All passes run on noise with attention replaced by "every query takes the key at its own
+place", so that a token keeps to its place in the picture all the way up. Each later pass
+changes the picture in one place; tokens that are claimed to stand there must be the ones
 that change most. A layout that fails this is not used: better no map than a wrong one.
 """
 
@@ -13,17 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from analytics.capture.interception import AttentionTap, FusedCall
-from analytics.capture.layouts import Placer, tokens_at_places
+from analytics.capture.layouts import Placer, token_at_place
 from analytics.capture.sites import HeadAxes, Site, SiteMap
+from analytics.types import TokenLayout
 
-_READS_TOKENS = frozenset({F.linear, F.conv2d, torch.conv2d, F.layer_norm})
+_CONVOLUTIONS = frozenset({F.conv2d, torch.conv2d})
+_READS_TOKENS = frozenset({F.linear, F.layer_norm}) | _CONVOLUTIONS
 PLACES = ((0.2, 0.65), (0.75, 0.3))
-"""Where the second picture differs, as shares of its height and width."""
+"""Where each later picture differs from the first, as shares of its height and width."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class _Event:
     key_tokens: int
     inputs: tuple[Tensor, ...]
     history: tuple[Tensor, ...]
+    tied: Tensor | None = None  # a tensor (..., windows or heads, heads or windows, *, *)
     output_tail: tuple[int, ...] = ()
     mixed: bool = False
 
@@ -60,12 +64,12 @@ class _Watcher:
         shape = (*call.query.shape[:-1], call.key.shape[-2])
         local = self._placer.local_attention(shape, call.value)
         output = local @ call.value.expand(*shape[:-2], *call.value.shape[-2:])
-        self._add(module, "fused", shape)
+        self._add(module, "fused", shape, call.value)
         self.events[-1] = replace(self.events[-1], output_tail=tuple(output.shape[-2:]))
         return output
 
     def softmax(self, module: str, attention: Tensor) -> tuple[Tensor, Any]:
-        self._add(module, "explicit", tuple(attention.shape))
+        self._add(module, "explicit", tuple(attention.shape), attention)
         local = self._placer.local_attention(tuple(attention.shape), attention)
         return local.expand(attention.shape).clone(), len(self.events) - 1
 
@@ -76,18 +80,29 @@ class _Watcher:
 
     def other(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> None:
         if function in _READS_TOKENS:
-            self._read.setdefault(self._tap.caller(), []).append(args[0])
+            channels_last = function not in _CONVOLUTIONS or args[0].ndim != 4
+            read = args[0] if channels_last else args[0].permute(0, 2, 3, 1)
+            self._read.setdefault(self._tap.caller(), []).append(read)
         if isinstance(result, Tensor) and result.is_floating_point() and result.ndim >= 3:
             self._history.append(result)
 
-    def _add(self, module: str, kind: Literal["fused", "explicit"], shape: tuple[int, ...]) -> None:
-        inside = [n for n in self._read if n == module or n.startswith(f"{module}.")]
+    def _add(
+        self,
+        module: str,
+        kind: Literal["fused", "explicit"],
+        shape: tuple[int, ...],
+        tensor: Tensor,
+    ) -> None:
+        inside = [
+            n for n in self._read if n == module or n.startswith(f"{module}." if module else "")
+        ]
         inputs = tuple(tensor for name in inside for tensor in self._read[name])
         self._read.clear()
-        call = self.counts[module]
-        self.events.append(
-            _Event(module, call, kind, shape[:-1], shape[-1], inputs, tuple(self._history))
-        )
+        if self.events and self.events[-1].module == module:  # both calls read the same
+            inputs += self.events[-1].inputs
+        call, history = self.counts[module], tuple(self._history)
+        tied = tensor if len(shape) > 3 and shape[-4] == shape[-3] > 1 else None
+        self.events.append(_Event(module, call, kind, shape[:-1], shape[-1], inputs, history, tied))
         self.counts[module] += 1
 
 
@@ -95,8 +110,8 @@ class _Watcher:
 def find_sites(model: nn.Module, input_size: tuple[int, int]) -> SiteMap:
     """Every attention call of a forward pass, with its heads and its tokens' places.
 
-    Runs the model twice on one picture of noise (seeded), in this thread only; the model is
-    left as it was.
+    Runs the model on one picture of noise (seeded) and again with that changed in each of
+    PLACES, in this thread only; the model is left as it was.
 
     Args:
         model: a model in evaluation mode that takes (images, 3, height, width).
@@ -107,39 +122,41 @@ def find_sites(model: nn.Module, input_size: tuple[int, int]) -> SiteMap:
     """
     parameter = next(model.parameters())
     pixels = torch.randn(1, 3, *input_size, generator=torch.Generator().manual_seed(0))
-    plain, changed = (_Watcher(model, Placer(model, input_size)) for _ in range(2))
-    plain.watch(model, pixels.to(parameter))
-    changed.watch(model, _changed(pixels).to(parameter))
-    return _site_map(model, plain, changed, input_size)
+    watchers = []
+    for picture in (pixels, *(_changed(pixels, *place) for place in PLACES)):
+        watchers.append(_Watcher(model, Placer(model, input_size)))
+        watchers[-1].watch(model, picture.to(parameter))
+    return _site_map(model, watchers[0], watchers[1:], input_size)
 
 
-def _changed(pixels: Tensor) -> Tensor:
-    """The picture with other noise in a fourteenth of its sides at each of PLACES."""
+def _changed(pixels: Tensor, y: float, x: float) -> Tensor:
+    """The picture with other noise in a fourteenth of its sides around one place."""
     changed = pixels.clone()
     height, width = pixels.shape[2:]
     half_y, half_x = max(1, height // 28), max(1, width // 28)
-    for y, x in PLACES:
-        rows = slice(int(y * height) - half_y, int(y * height) + half_y)
-        columns = slice(int(x * width) - half_x, int(x * width) + half_x)
-        changed[..., rows, columns] *= -3
+    rows = slice(int(y * height) - half_y, int(y * height) + half_y)
+    columns = slice(int(x * width) - half_x, int(x * width) + half_x)
+    changed[..., rows, columns] *= -3
     return changed
 
 
 def _site_map(
-    model: nn.Module, plain: _Watcher, changed: _Watcher, input_size: tuple[int, int]
+    model: nn.Module, plain: _Watcher, changed: list[_Watcher], input_size: tuple[int, int]
 ) -> SiteMap:
     placer = Placer(model, input_size)
     modules = dict(model.named_modules())
     sites: list[Site] = []
     refused: list[str] = []
-    for event, other in zip(plain.events, changed.events, strict=True):
+    for event, *others in zip(plain.events, *(one.events for one in changed), strict=True):
         module = modules[event.module]
-        heads = _num_heads(module, plain.counts[event.module])
+        heads = _num_heads(module)
+        if len(event.query_shape) == 2 and heads == plain.counts[event.module]:
+            heads = 1  # called once for each head
         reason = _refusal(event, module, heads)
         if reason:
             refused.append(f"{event.module} ({type(module).__name__}): {reason}")
         elif event.output_tail:
-            sites.append(_site(event, other, heads, len(sites), placer))
+            sites.append(_site(event, others, heads, len(sites), placer))
     if not sites:
         found = "; ".join(dict.fromkeys(r.split(" ", 1)[1] for r in refused)) or "none at all"
         raise ValueError(
@@ -150,8 +167,12 @@ def _site_map(
     return SiteMap(tuple(sites), dict(plain.counts), input_size, tuple(refused))
 
 
-def _site(event: _Event, other: _Event, heads: int | None, index: int, placer: Placer) -> Site:
+def _site(
+    event: _Event, others: list[_Event], heads: int | None, index: int, placer: Placer
+) -> Site:
     axes, windows, heads = _head_axes(event.query_shape[:-1], heads)
+    if event.tied is not None and others[0].tied is not None and heads == windows:
+        axes = _untied(axes, event.tied - others[0].tied)
     queries, keys = event.query_shape[-1], event.key_tokens
     site = Site(
         index,
@@ -169,7 +190,9 @@ def _site(event: _Event, other: _Event, heads: int | None, index: int, placer: P
     if placed is None:
         return site
     query_layout, key_layout, query_index, key_index = placed
-    if not tokens_at_places(query_layout, query_index, event.inputs, other.inputs, PLACES):
+    # Queries pooled from the keys may lie right where the keys do not.
+    claims = (query_layout, query_index), (key_layout, key_index)
+    if not all(_stand(*claim, event, others, placer) for claim in claims):
         return site
     return replace(
         site,
@@ -180,12 +203,22 @@ def _site(event: _Event, other: _Event, heads: int | None, index: int, placer: P
     )
 
 
-def _num_heads(module: nn.Module, events: int) -> int | None:
-    """The module's own count of heads; 1 where it calls attention once for each head."""
+def _stand(
+    layout: TokenLayout, index: np.ndarray, event: _Event, others: list[_Event], placer: Placer
+) -> bool:
+    """Whether what was read changes where the layout says that each changed place is."""
+    return all(
+        token_at_place(layout, index, event.inputs, other.inputs, place, placer.layout)
+        for other, place in zip(others, PLACES, strict=True)
+    )
+
+
+def _num_heads(module: nn.Module) -> int | None:
+    """The module's own count of heads."""
     for name in ("num_heads", "heads", "n_heads", "num_attention_heads"):
         heads = getattr(module, name, None)
         if isinstance(heads, int):
-            return 1 if heads == events > 1 else heads
+            return heads
     return None
 
 
@@ -203,10 +236,29 @@ def _head_axes(lead: tuple[int, ...], heads: int | None) -> tuple[HeadAxes, int,
     return "b,h,w", lead[2], lead[1]
 
 
+def _untied(axes: HeadAxes, change: Tensor) -> HeadAxes:
+    """The axes where there are as many heads as windows, so that the shape does not tell.
+
+    `change` is what one changed place did to a tensor with both: it is in few windows and in
+    all heads. Where neither axis stands out, `axes` stays.
+    """
+    sums = change.float().abs().sum((-2, -1))
+    sums = sums.reshape(-1, *sums.shape[-2:]).sum(0)  # windows or heads, heads or windows
+    first, second = float(sums.sum(1).std()), float(sums.sum(0).std())
+    readings: tuple[HeadAxes, HeadAxes] = ("b,w,h", "b,h,w")
+    if axes in ("bw,h", "bh,w"):
+        readings = ("bw,h", "bh,w")
+    if first > 2 * second:
+        return readings[0]
+    return readings[1] if second > 2 * first else axes
+
+
 def _refusal(event: _Event, module: nn.Module, heads: int | None) -> str:
     """Why a call is no attention between tokens; empty when it is."""
     if "Outlook" in type(module).__name__:
         return "weighs the neighbours of each place without comparing tokens"
+    if "Lambda" in type(module).__name__:
+        return "sums the picture up before any place reads it, without comparing tokens"
     if event.output_tail and _over_channels(event, module, heads):
         return "attends between channels, not between places in the picture"
     return ""

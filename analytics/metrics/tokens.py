@@ -83,7 +83,9 @@ def _signs(components: np.ndarray, before: ComponentColours | None) -> np.ndarra
 
 def _scale(components: np.ndarray) -> np.ndarray:
     low, high = np.percentile(components, [1, 99], axis=0)
-    # A component without spread (one patch, or a flat picture) is shown mid-grey.
-    spread = np.where(high - low > 1e-9 * max(1.0, np.abs(components).max()), high - low, np.inf)
+    # A component without spread (one patch, or a flat picture) is shown mid-grey, and so is
+    # one that is rounding only: an eigenvalue is exact to 1e-16 of the largest, its root to 1e-8.
+    noise = max(1e-9, 1e-6 * np.abs(components).max())
+    spread = np.where(high - low > noise, high - low, np.inf)
     middle = np.where(np.isinf(spread), 0.5, 0.0)
     return (np.clip((components - low) / spread + middle, 0, 1) * 255).round().astype(np.uint8)

@@ -7,6 +7,7 @@ No check looks at what a map shows, only whether it is what the model computed.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -160,7 +161,7 @@ def _explicit(model: nn.Module, sites: SiteMap) -> str:
     def error(heads: Heads) -> float:
         attention = heads.attention().to(heads.output.dtype)
         if heads.value is not None:
-            return float((attention @ heads.value - heads.output).abs().max())
+            return float((attention @ heads.value - heads.output).detach().abs().max())
         # An explicit call's map is the tensor that the model itself multiplied.
         return 0.0 if heads.site.mixed else float((attention.sum(-1) - 1).abs().max())
 
@@ -176,9 +177,7 @@ def _explicit(model: nn.Module, sites: SiteMap) -> str:
 def _per_image(model: nn.Module, sites: SiteMap) -> str:
     pixels = _noise(model, sites, 2)
     generator = torch.Generator().manual_seed(2)
-    gates = {
-        site.index: torch.rand(2, site.num_heads, generator=generator) for site in sites.sites
-    }
+    gates = {site.index: torch.rand(2, site.num_heads, generator=generator) for site in sites.sites}
     with capture(model, sites, gates=Gates(gates)):
         together = model(pixels)
     for image in range(2):
@@ -194,9 +193,7 @@ def _per_image(model: nn.Module, sites: SiteMap) -> str:
 def _gradient(model: nn.Module, sites: SiteMap) -> str:
     pixels = _noise(model, sites, 1)
     dtype = pixels.dtype
-    gates = {
-        s.index: torch.ones(s.num_heads, dtype=dtype, requires_grad=True) for s in sites.sites
-    }
+    gates = {s.index: torch.ones(s.num_heads, dtype=dtype, requires_grad=True) for s in sites.sites}
     # A gate of exactly 1 leaves each output as it is; a sum would not see every direction.
     outputs: dict[int, Tensor] = {}
 
@@ -213,7 +210,7 @@ def _gradient(model: nn.Module, sites: SiteMap) -> str:
     ):
         if gate is None or slope is None:
             continue  # nothing of this call reaches the output
-        expected = (outputs[site.index] * slope).sum((0, 1, 3, 4))
+        expected = (outputs[site.index].detach() * slope).sum((0, 1, 3, 4))
         scale = float(expected.abs().max()) or 1.0
         if float((gate - expected).abs().max()) > 1e-6 * scale:
             return f"{site.label} differs by {float((gate - expected).abs().max()) / scale:.1e}"
@@ -250,57 +247,74 @@ class _Follower:
 
     def __init__(self, model: nn.Module, site: Site, head: int) -> None:
         self.reader = ""
-        self.channels: Tensor | None = None
+        self.channels: Tensor | None = None  # True where a channel of the reader is the head's
+        self.widths: tuple[int, ...] = ()
         self._tap = AttentionTap(model, self, watch_all=True)
         self._site, self._head = site, head
-        self._calls = 0
+        self._calls: Counter[str] = Counter()
 
     def follow(self, model: nn.Module, pixels: Tensor) -> None:
         with self._tap:
             model(pixels)
 
     def fused(self, module: str, call: FusedCall, run: Callable[[], Tensor]) -> Tensor:
-        return self._mark(module, run())
+        return self._mark(self._next(module), run())
 
     def softmax(self, module: str, attention: Tensor) -> tuple[Tensor, Any]:
-        return attention, module
+        return attention, self._next(module)
 
     def product(self, mark: Any, attention: Tensor, output: Tensor, mixed: bool) -> Tensor:
         return self._mark(mark, output)
 
     def other(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> None:
-        if self.reader or function not in (F.linear, F.conv2d, torch.conv2d, F.layer_norm):
+        if self.reader or function not in _READERS:
             return
-        axis = 1 if function in (F.conv2d, torch.conv2d) else -1
+        axis = _channel_axis(function)
         marked = args[0].isnan().movedim(axis, 0).flatten(1).any(1)
         if marked.any():
-            self.reader, self.channels = self._tap.caller(), marked
+            self.reader = self._tap.caller()
+            self.channels = marked if axis == -1 else marked.reshape(-1, 1, 1)
 
-    def _mark(self, module: str, output: Tensor) -> Tensor:
-        self._calls += module == self._site.module
-        if module != self._site.module or self._calls != self._site.call + 1:
+    def _next(self, module: str) -> tuple[str, int]:
+        self._calls[module] += 1
+        return module, self._calls[module] - 1
+
+    def _mark(self, event: tuple[str, int], output: Tensor) -> Tensor:
+        if event != (self._site.module, self._site.call):
             return output
         heads = self._site.split(output).clone()
+        self.widths = tuple(heads.shape[-2:])  # some families put the channels before the tokens
         heads[:, :, self._head] = float("nan")
         return self._site.join(heads, output)
+
+
+_READERS = frozenset(
+    {F.linear, F.conv2d, torch.conv2d, F.conv_transpose2d, torch.conv_transpose2d}
+    | {F.layer_norm, F.batch_norm}
+)
+
+
+def _channel_axis(function: Callable[..., Any]) -> int:
+    return -1 if function in (F.linear, F.layer_norm) else 1
 
 
 def _without_columns(model: nn.Module, site: Site, head: int, pixels: Tensor) -> Tensor | None:
     """The output of a copy of the model whose next layer does not read one head.
 
-    A layer loses the columns of its weights; a normalisation, which has none, is given zeros.
-    None where no layer reads one channel of its own for each channel of the head.
+    A projection loses the columns of its weights; a normalisation or depthwise convolution,
+    which has none, is given zeros. None where the next layer does not have one channel of its
+    own for each channel of the head.
     """
     twin = copy.deepcopy(model)
     follower = _Follower(twin, site, head)
     follower.follow(twin, pixels)
     channels = follower.channels
-    if channels is None or int(channels.sum()) * site.num_heads != len(channels):
+    if channels is None or int(channels.sum()) not in follower.widths:
         return None
     reader = twin.get_submodule(follower.reader)
     weight = getattr(reader, "weight", None)
-    if isinstance(weight, Tensor) and weight.ndim >= 2:
-        weight[:, channels] = 0
+    if isinstance(weight, Tensor) and weight.ndim >= 2 and weight.shape[1] == len(channels):
+        weight[:, channels.flatten()] = 0
     else:
         reader.register_forward_pre_hook(lambda module, args: (args[0] * ~channels, *args[1:]))
     return twin(pixels)
