@@ -1,0 +1,1 @@
+"""Pages of the app, one file per question, and what they share."""

@@ -1,0 +1,1 @@
+"""Browser components: JavaScript beside a thin Python wrapper."""

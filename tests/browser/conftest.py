@@ -1,0 +1,55 @@
+"""One server with an empty data folder, one Chromium, one fresh page for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.driving import FLAGS, open_lens, start_server, stop
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("atlas")
+    process, address = start_server(folder / "data", folder / "server.log")
+    yield address
+    stop(process)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium")
+    assert path, "the browser tests need Debian's chromium on the path: make browser"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A page of 1440 x 900 that fails the test when the console shows an error."""
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, accept_downloads=True, color_scheme="light"
+    )
+    page = context.new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: page.problems.append(message.text) if message.type == "error" else None,
+    )
+    yield page
+    problems = list(page.problems)
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def lens(page, server):
+    """The page with the bundled model on the first sample, ready to be hovered."""
+    return open_lens(page, server)

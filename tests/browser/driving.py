@@ -1,0 +1,95 @@
+"""How the browser tests start the app and find their way on the page."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(data: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the app on a free port and wait until it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)]
+    environment = {**os.environ, "ATTENTION_ATLAS_DATA": str(data), "OMP_NUM_THREADS": "1"}
+    with log.open("wb") as sink:
+        server = subprocess.Popen(
+            [*command, "--log-level", "warning"],
+            cwd=ROOT,
+            env=environment,
+            stdout=sink,
+            stderr=sink,
+        )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"{address}/atlas/health", timeout=5):
+                return server, address
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.1)
+    server.kill()
+    raise AssertionError(f"the server did not start:\n{log.read_text()[-2000:]}")
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
+
+
+def open_lens(page, address: str, query: str = ""):
+    """Open the lens and wait for its first painted row; paintings are kept in `window.painted`."""
+    page.add_init_script(
+        "window.painted = [];"
+        "addEventListener('lens:painted', (event) => window.painted.push(event.detail));"
+    )
+    page.goto(address + query)
+    page.wait_for_function("window.painted.length > 0", timeout=120_000)
+    return page
+
+
+def last_painted(page):
+    return page.evaluate("window.painted.at(-1)")
+
+
+def wait_for_query(page, query: str, direction: str = "to"):
+    page.wait_for_function(
+        "([q, d]) => { const last = window.painted.at(-1);"
+        " return last && last.query === q && last.direction === d; }",
+        arg=[query, direction],
+        timeout=15_000,
+    )
+    return last_painted(page)
+
+
+def patch_position(page, row: int, column: int, size: int = 16) -> tuple[float, float]:
+    """Middle of a patch on the screen while the model's (square) view fills the picture."""
+    box = page.locator(".above").bounding_box()
+    side = min(box["width"], box["height"])
+    left = box["x"] + (box["width"] - side) / 2
+    top = box["y"] + (box["height"] - side) / 2
+    return left + side * (column + 0.5) / size, top + side * (row + 0.5) / size
