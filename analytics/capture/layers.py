@@ -163,7 +163,7 @@ def _notes(site: Site) -> tuple[str, ...]:
     if site.num_windows > 1:
         notes.append(f"attends inside {site.num_windows} windows; keys outside the window are 0")
     if site.key_index is not None and (site.key_index < 0).any():
-        notes.append("keys of padding are not shown: rows sum to less than 1")
+        notes.append("keys of padding are not shown: rows may sum to less than 1")
     if site.query_layout != site.key_layout:
         notes.append("queries and keys lie on different grids")
     return tuple(notes)

@@ -18,7 +18,9 @@ LayoutOf = Callable[[int], TokenLayout | None]
 
 def prefix_names(model: nn.Module, count: int) -> tuple[str, ...]:
     """Names of `count` prefix tokens in the order that timm puts them: cls, dist, registers."""
-    registers = getattr(model, "num_reg_tokens", 0) or 0
+    # Some families give the number, others only the parameter.
+    number, parameter = (getattr(model, name, None) for name in ("num_reg_tokens", "reg_token"))
+    registers = bool(number) or parameter is not None
     has_cls = getattr(model, "cls_token", None) is not None or not registers
     names = ["cls"] if has_cls else []
     # Some DeiT-like models keep both tokens in one parameter.

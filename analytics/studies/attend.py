@@ -156,7 +156,7 @@ def attend(
 
 def _capture(
     module: object, sites: SiteMap, batch: object
-) -> tuple[tuple[LayerAttention, ...], list[object]]:
+) -> tuple[tuple[LayerAttention, ...], list[np.ndarray]]:
     """The layers' attention and, where the family gives it, the residual stream after each."""
     import torch
 
@@ -183,18 +183,29 @@ def _base_layout(layers: tuple[LayerAttention, ...]) -> TokenLayout:
 
 
 def _token_views(
-    layers: tuple[LayerAttention, ...], streams: list[object]
+    layers: tuple[LayerAttention, ...], streams: list[np.ndarray]
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Token norms and patch colours of every layer, or nothing where layers and streams differ."""
+    """Token norms and patch colours of every layer, or nothing where layers and streams differ.
+
+    A layer that only pools (no patch asks) has no residual stream of its own: its norms are
+    NaN and its patches grey.
+    """
     from analytics.metrics.tokens import component_colours, token_norms
 
-    tokens = [one.key_layout.num_tokens for one in layers if one.query_layout.grid.count]
-    if [len(s) for s in streams] != tokens or len(tokens) != len(layers):  # type: ignore[arg-type]
+    blocks = [one.key_layout.num_tokens for one in layers if one.query_layout.grid.count]
+    if not streams or [len(stream) for stream in streams] != blocks:
         return (), ()
-    norms = tuple(token_norms(stream) for stream in streams)  # type: ignore[arg-type]
-    colours, before = [], None
-    for layer, stream in zip(layers, streams, strict=True):
-        prefix, grid = len(layer.key_layout.prefix), layer.key_layout.grid
-        before = component_colours(stream[prefix:], before)  # type: ignore[index]
-        colours.append(before.colours.reshape(grid.rows, grid.columns, 3))
-    return norms, tuple(colours)
+    norms, colours, before = [], [], None
+    rest = iter(streams)
+    for layer in layers:
+        layout = layer.key_layout
+        shape = (layout.grid.rows, layout.grid.columns, 3)
+        if layer.query_layout.grid.count == 0:
+            norms.append(np.full(layout.num_tokens, np.nan, np.float32))
+            colours.append(np.full(shape, 128, np.uint8))
+            continue
+        stream = next(rest)
+        norms.append(token_norms(stream))
+        before = component_colours(stream[len(layout.prefix) :], before)
+        colours.append(before.colours.reshape(shape))
+    return tuple(norms), tuple(colours)
