@@ -1,4 +1,4 @@
-"""Finding the attention sites of a model by watching three forward passes.
+"""Finding the attention sites of a model by watching a few forward passes.
 
 All passes run on noise with attention replaced by "every query takes the key at its own
 place", so that a token keeps to its place in the picture all the way up. Each later pass
@@ -46,15 +46,19 @@ class _Event:
 
 
 class _Watcher:
-    """Keeps the shapes of every attention call and the tensors that lead up to it."""
+    """Keeps the shapes of every attention call and what it read.
 
-    def __init__(self, model: nn.Module, placer: Placer) -> None:
+    With `remember`, also the tensors that lead up to it, which takes the memory of several
+    blocks at once.
+    """
+
+    def __init__(self, model: nn.Module, placer: Placer, remember: bool = False) -> None:
         self.events: list[_Event] = []
         self.counts: Counter[str] = Counter()
         self._placer = placer
         self._tap = AttentionTap(model, self, watch_all=True)
         self._read: dict[str, list[Tensor]] = {}
-        self._history: deque[Tensor] = deque(maxlen=48)
+        self._history: deque[Tensor] = deque(maxlen=48 if remember else 0)
 
     def watch(self, model: nn.Module, pixels: Tensor) -> None:
         with self._tap:
@@ -110,8 +114,9 @@ class _Watcher:
 def find_sites(model: nn.Module, input_size: tuple[int, int]) -> SiteMap:
     """Every attention call of a forward pass, with its heads and its tokens' places.
 
-    Runs the model on one picture of noise (seeded) and again with that changed in each of
-    PLACES, in this thread only; the model is left as it was.
+    Runs the model on one picture of noise (seeded), once more where it has windows, and again
+    with the picture changed in each of PLACES; in this thread only. The model is left as it
+    was.
 
     Args:
         model: a model in evaluation mode that takes (images, 3, height, width).
@@ -122,11 +127,18 @@ def find_sites(model: nn.Module, input_size: tuple[int, int]) -> SiteMap:
     """
     parameter = next(model.parameters())
     pixels = torch.randn(1, 3, *input_size, generator=torch.Generator().manual_seed(0))
-    watchers = []
-    for picture in (pixels, *(_changed(pixels, *place) for place in PLACES)):
-        watchers.append(_Watcher(model, Placer(model, input_size)))
-        watchers[-1].watch(model, picture.to(parameter))
-    return _site_map(model, watchers[0], watchers[1:], input_size)
+    placer = Placer(model, input_size)
+
+    def watch(picture: Tensor, remember: bool = False) -> _Watcher:
+        watcher = _Watcher(model, placer, remember)
+        watcher.watch(model, picture.to(parameter))
+        return watcher
+
+    plain = watch(pixels)
+    if any(_windows(model, plain, event) > 1 for event in plain.events):
+        plain = watch(pixels, remember=True)
+    changed = [watch(_changed(pixels, *place)) for place in PLACES]
+    return _site_map(model, plain, changed, placer, input_size)
 
 
 def _changed(pixels: Tensor, y: float, x: float) -> Tensor:
@@ -140,18 +152,31 @@ def _changed(pixels: Tensor, y: float, x: float) -> Tensor:
     return changed
 
 
+def _windows(model: nn.Module, watcher: _Watcher, event: _Event) -> int:
+    """Number of windows of a call, before it is known which axis they have."""
+    return _head_axes(event.query_shape[:-1], _heads_of(model, watcher, event))[1]
+
+
+def _heads_of(model: nn.Module, watcher: _Watcher, event: _Event) -> int | None:
+    heads = _num_heads(model.get_submodule(event.module))
+    if len(event.query_shape) == 2 and heads == watcher.counts[event.module]:
+        return 1  # called once for each head
+    return heads
+
+
 def _site_map(
-    model: nn.Module, plain: _Watcher, changed: list[_Watcher], input_size: tuple[int, int]
+    model: nn.Module,
+    plain: _Watcher,
+    changed: list[_Watcher],
+    placer: Placer,
+    input_size: tuple[int, int],
 ) -> SiteMap:
-    placer = Placer(model, input_size)
     modules = dict(model.named_modules())
     sites: list[Site] = []
     refused: list[str] = []
     for event, *others in zip(plain.events, *(one.events for one in changed), strict=True):
         module = modules[event.module]
-        heads = _num_heads(module)
-        if len(event.query_shape) == 2 and heads == plain.counts[event.module]:
-            heads = 1  # called once for each head
+        heads = _heads_of(model, plain, event)
         reason = _refusal(event, module, heads)
         if reason:
             refused.append(f"{event.module} ({type(module).__name__}): {reason}")
