@@ -68,7 +68,7 @@ def open_lens(page, address: str, query: str = ""):
         "addEventListener('lens:painted', (event) => window.painted.push(event.detail));"
     )
     page.goto(address + query)
-    page.wait_for_function("window.painted.length > 0", timeout=120_000)
+    page.wait_for_function("window.painted.length > 0", timeout=240_000)
     return page
 
 

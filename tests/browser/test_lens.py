@@ -18,7 +18,8 @@ from tests.browser.driving import (
     wait_for_query,
 )
 
-pytestmark = pytest.mark.browser
+# The first page waits for imports and a model; a busy machine may take minutes for it.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 def read_row(page, query: str, direction: str = "to"):
