@@ -43,6 +43,12 @@ class TokenLayout:
         """Prefix tokens plus patches."""
         return len(self.prefix) + self.grid.count
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every token in order; `index` gives its position back."""
+        patches = (f"{y},{x}" for y in range(self.grid.rows) for x in range(self.grid.columns))
+        return (*self.prefix, *patches)
+
     def index(self, token: str) -> int:
         """Position of a token named `cls`, `reg0`, ... or `row,column` of a patch.
 

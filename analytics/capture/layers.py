@@ -60,14 +60,16 @@ class LayerAttention:
         if direction == "from":
             own, other, own_index, other_index = other, own, other_index, own_index
         place = _find(token, base, own)
-        found = np.argwhere(own_index == place) if place is not None else np.empty((0, 2), int)
-        values = np.full((self.num_heads, other.num_tokens), np.nan, np.float32)
-        if len(found):
-            window, position = (int(i) for i in found[0])
-            taken = self._slice(window, position, direction)  # heads, window's tokens
-            inside = other_index[window] >= 0
-            values[:] = 0
-            values[:, other_index[window][inside]] = taken[:, inside]
+        found = _position(own_index, place)
+        if found is None:
+            return np.full((self.num_heads, other.num_tokens), np.nan, np.float32)
+        window, position = found
+        taken = self._slice(window, position, direction)  # heads, window's tokens
+        if len(other_index) == 1:  # one window holds all tokens in their order
+            return taken
+        values = np.zeros((self.num_heads, other.num_tokens), np.float32)
+        inside = other_index[window] >= 0
+        values[:, other_index[window][inside]] = taken[:, inside]
         return values
 
     def _slice(self, window: int, position: int, direction: Direction) -> np.ndarray:
@@ -78,10 +80,8 @@ class LayerAttention:
             return attention[:, position] if to else attention[:, :, position]
         assert self.query is not None and self.key is not None and self.log_normaliser is not None
         own, other = (self.query, self.key) if to else (self.key, self.query)
-        # One small product per head: torch would wait for its threads longer than this takes.
-        logits = np.stack(
-            [rows @ one for rows, one in zip(other[window], own[window, :, position], strict=True)]
-        )
+        # NumPy, because torch would wait for its threads longer than this takes.
+        logits = np.matmul(other[window], own[window, :, position, :, None])[..., 0]
         logits *= self.scale
         if self.bias is not None:
             logits += self.bias[window, :, position] if to else self.bias[window, :, :, position]
@@ -139,6 +139,16 @@ def _log_normaliser(
             logits += bias[:, head]
         result[:, head] = torch.logsumexp(logits, dim=-1)
     return result
+
+
+def _position(index: np.ndarray, place: int | None) -> tuple[int, int] | None:
+    """Window and position in it of the token at a place; None where there is none."""
+    if place is None:
+        return None
+    if len(index) == 1:  # the only window holds all tokens in their order
+        return 0, place
+    window, position = np.argwhere(index == place)[0]
+    return int(window), int(position)
 
 
 def _find(token: str, base: PatchGrid, layout: TokenLayout) -> int | None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 IMMUTABLE = "private, max-age=31536000, immutable"
 """The id names the content, so what it stands for never changes; private as it is signed."""
 
+MAX_ROWS = 64
+"""Rows in one answer: enough to fill a small grid fast, few enough to leave others a turn."""
+
 
 def describe(here: Services, request: Request) -> Response:
     """GET /atlas/lens/{token}: what the browser component must know of a record."""
@@ -33,6 +36,31 @@ def row(here: Services, request: Request) -> Response:
     token = request.query_params.get("q", "")
     rows = record.rows(token, direction_of(request))
     return binary(b"".join(np.ascontiguousarray(one, "<f2").tobytes() for one in rows))
+
+
+def rows(here: Services, request: Request) -> Response:
+    """GET .../rows?first=&count=&direction=: rows of tokens of the base layout in order.
+
+    What `row` gives for each token, prefix tokens first, one after another: many small
+    answers cost the server and the browser more than a large one. At most MAX_ROWS at once.
+    """
+    record = held(here, request)
+    names = record.base_layout.names
+    first = _number(int, request.query_params.get("first", "0"), "first")
+    count = _number(int, request.query_params.get("count", "1"), "count")
+    if not (0 <= first < len(names) and 1 <= count <= MAX_ROWS):
+        raise ValueError(
+            f"expected first from 0 to {len(names) - 1} and count from 1 to {MAX_ROWS}; "
+            f"got first {first} and count {count}"
+        )
+    direction = direction_of(request)
+    return binary(
+        b"".join(
+            np.ascontiguousarray(one, "<f2").tobytes()
+            for token in names[first : first + count]
+            for one in record.rows(token, direction)
+        )
+    )
 
 
 def norms(here: Services, request: Request) -> Response:

@@ -29,6 +29,7 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
         _route("/atlas/health", get, health),
         _route(record, get, lens.describe),
         _route(f"{record}/row", get, lens.row),
+        _route(f"{record}/rows", get, lens.rows),
         _route(f"{record}/norms", get, lens.norms),
         _route(f"{record}/pca", get, lens.pca),
         _route(f"{record}/export/{{kind}}", get, lens.export),

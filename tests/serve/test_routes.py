@@ -260,3 +260,21 @@ def test_streamlit_sends_the_row_as_it_is_and_compresses_the_description(here, a
     assert described.headers["content-encoding"] == "gzip"
     assert client.get("/atlas/nowhere").json()["error"]
     assert client.put(f"{address}/row").status_code == 405
+
+
+def test_rows_in_one_answer_equal_the_single_rows(client, address, record):
+    names = record.base_layout.names
+    assert names[:3] == ("cls", "0,0", "0,1")
+    assert [record.base_layout.index(name) for name in names] == list(range(257))
+    answer = client.get(f"{address}/rows?first=15&count=20&direction=from")
+    single = [client.get(f"{address}/row?q={name}&direction=from").content for name in names[15:35]]
+    assert answer.content == b"".join(single)
+    last = client.get(f"{address}/rows?first=250&count=20&direction=to")
+    assert len(last.content) == 7 * 2 * 72 * 257
+
+
+@pytest.mark.parametrize("wrong", ["first=257", "first=-1", "count=0", "count=65", "first=x"])
+def test_rows_out_of_range_are_refused(client, address, wrong):
+    answer = client.get(f"{address}/rows?{wrong}&direction=to")
+    assert answer.status_code == 400
+    assert "expected" in answer.json()["error"]

@@ -72,6 +72,14 @@ export function validQuery(record, query) {
   return record.prefix[0] ?? `${record.rows >> 1},${record.columns >> 1}`;
 }
 
+/** Names of all tokens that can be pointed at, in the server's order. */
+export function tokenNames(record) {
+  const patches = Array.from({ length: record.rows * record.columns }, (_, i) => {
+    return `${Math.floor(i / record.columns)},${i % record.columns}`;
+  });
+  return [...record.prefix, ...patches];
+}
+
 /** The patches around a patch, nearest first, for fetching ahead. */
 export function neighbours(record, query, reach) {
   const patch = parsePatch(query);

@@ -1,14 +1,16 @@
 /** Attention rows from the server: at most two requests at a time, the latest wish wins. */
-import { neighbours } from "./record.js";
+import { neighbours, tokenNames } from "./record.js";
 
 const MAX_BYTES = 96 * 1024 * 1024;
 const IN_FLIGHT = 2;
 const IDLE_MS = 90;
 const REACH = 2;
-// All rows of a small grid (16 x 16 with 72 heads: 9.5 MB) are fetched while nothing else
-// happens, so that every later hover is local; larger grids get the neighbourhood only.
+// All rows of a small grid (16 x 16 with 72 heads: 9.5 MB) are fetched in large parts once the
+// user points at something, so that later hovers are local; larger grids get the
+// neighbourhood only.
 const FILL_BYTES = 12 * 1024 * 1024;
-const FILL_PAUSE_MS = 12;
+const FILL_ROWS = 32;
+const PAUSE_MS = 12;
 
 /**
  * @param {string} base address of the record, without a slash at its end
@@ -17,6 +19,7 @@ const FILL_PAUSE_MS = 12;
  * @param {(status: number, message: string) => void} onError the wished row did not come
  */
 export function createRows(base, record, onRow, onError) {
+  const names = tokenNames(record);
   const cache = new Map(); // insertion order is age: the first key leaves first
   const flying = new Set();
   let bytes = 0;
@@ -38,56 +41,95 @@ export function createRows(base, record, onRow, onError) {
     }
   }
 
-  async function load(query, direction) {
-    const key = keyOf(query, direction);
+  async function fetchBits(address, values) {
+    const response = await fetch(`${base}/${address}`);
+    if (!response.ok) throw await failure(response);
+    const bits = new Uint16Array(await response.arrayBuffer());
+    if (bits.length !== values) {
+      throw { status: 0, message: `an answer has ${bits.length} values, expected ${values}` };
+    }
+    return bits;
+  }
+
+  /** Fetch one row. */
+  async function load({ query, direction }) {
+    const length = record.rowLength[direction];
+    const bits = await fetchBits(`row?q=${encodeURIComponent(query)}&direction=${direction}`, length);
+    if (!cache.has(keyOf(query, direction))) keep(keyOf(query, direction), bits);
+  }
+
+  /** Fetch the rows of tokens first, first + 1, ... in one answer. */
+  async function loadPart({ first, direction }) {
+    const length = record.rowLength[direction];
+    const tokens = names.slice(first, first + FILL_ROWS);
+    const address = `rows?first=${first}&count=${tokens.length}&direction=${direction}`;
+    const bits = await fetchBits(address, length * tokens.length);
+    tokens.forEach((query, i) => {
+      const key = keyOf(query, direction);
+      if (!cache.has(key)) keep(key, bits.slice(i * length, (i + 1) * length));
+    });
+  }
+
+  /** Run one fetch; paints the wished row when it has come, with this fetch or another. */
+  async function run(key, fetching) {
     flying.add(key);
+    let failed = null;
     try {
-      const address = `${base}/row?q=${encodeURIComponent(query)}&direction=${direction}`;
-      const response = await fetch(address);
-      if (!response.ok) throw await failure(response);
-      const bits = new Uint16Array(await response.arrayBuffer());
-      if (bits.length !== record.rowLength[direction]) {
-        throw { status: 0, message: `a row has ${bits.length} values, expected ${record.rowLength[direction]}` };
-      }
-      if (!cache.has(key)) keep(key, bits);
-      flying.delete(key);
-      // A stale answer is kept for later but never painted.
-      if (!closed && wish?.key === key) {
-        wish = null;
-        onRow(query, direction, true);
-      }
+      await fetching();
     } catch (error) {
-      flying.delete(key);
-      if (!closed && wish?.key === key) {
-        wish = null;
-        onError(error.status ?? 0, error.message ?? "the server did not answer");
-      }
+      failed = error;
+    }
+    flying.delete(key);
+    if (!closed && wish && cache.has(wish.key)) {
+      const { query, direction } = wish;
+      wish = null;
+      onRow(query, direction, true);
+    } else if (!closed && failed && wish?.key === key) {
+      wish = null;
+      onError(failed.status ?? 0, failed.message ?? "the server did not answer");
     }
     // Fetching ahead leaves gaps, so that other visitors of the server do not wait.
     if (wish) pump();
-    else setTimeout(pump, FILL_PAUSE_MS);
+    else setTimeout(pump, PAUSE_MS);
   }
 
   function pump() {
     if (closed) return;
-    if (wish && !flying.has(wish.key)) {
-      if (flying.size < IN_FLIGHT) load(wish.query, wish.direction);
+    if (wish) {
+      if (!flying.has(wish.key) && flying.size < IN_FLIGHT) {
+        const wished = wish;
+        run(wished.key, () => load(wished));
+      }
       return;
     }
-    // Rows are fetched ahead one at a time, so that a wish never waits behind more than one.
-    if (!wish && !flying.size && ahead.length) {
-      ahead = ahead.filter((one) => !cache.has(keyOf(one.query, one.direction)));
-      const next = ahead.shift();
-      if (next) load(next.query, next.direction);
-    }
+    // One fetch ahead at a time, so that a wish never waits behind more than one.
+    ahead = ahead.filter((one) => !isHere(one));
+    if (flying.size || !ahead.length) return;
+    const next = ahead.shift();
+    if (next.query === undefined) run(`${next.direction}#${next.first}`, () => loadPart(next));
+    else run(keyOf(next.query, next.direction), () => load(next));
+  }
+
+  function isHere({ query, first, direction }) {
+    if (query !== undefined) return cache.has(keyOf(query, direction));
+    return names.slice(first, first + FILL_ROWS).every((one) => cache.has(keyOf(one, direction)));
   }
 
   function fetchAhead(query, direction) {
-    const all = 2 * record.rowLength[direction] * record.rows * record.columns;
+    const all = 2 * record.rowLength[direction] * names.length;
     // The first wish is the page's own: before the user points at anything only little is fetched.
-    const reach = all <= FILL_BYTES && wishes > 1 ? Math.max(record.rows, record.columns) : REACH;
-    ahead = neighbours(record, query, reach).map((near) => ({ query: near, direction }));
+    if (all <= FILL_BYTES && wishes > 1) ahead = parts(query, direction);
+    else ahead = neighbours(record, query, REACH).map((near) => ({ query: near, direction }));
     pump();
+  }
+
+  /** All rows in parts, those around the query first. */
+  function parts(query, direction) {
+    const own = Math.floor(Math.max(0, names.indexOf(query)) / FILL_ROWS);
+    const count = Math.ceil(names.length / FILL_ROWS);
+    return Array.from({ length: count }, (_, i) => i)
+      .sort((a, b) => Math.abs(a - own) - Math.abs(b - own))
+      .map((part) => ({ first: part * FILL_ROWS, direction }));
   }
 
   return {
