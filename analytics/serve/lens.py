@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +35,7 @@ def row(here: Services, request: Request) -> Response:
     """GET .../row?q=&direction=: one query in every head, float16, layers one after another."""
     record = held(here, request)
     token = request.query_params.get("q", "")
-    rows = record.rows(token, direction_of(request))
-    return binary(b"".join(np.ascontiguousarray(one, "<f2").tobytes() for one in rows))
+    return binary(_half_precision(record, [token], direction_of(request)))
 
 
 def rows(here: Services, request: Request) -> Response:
@@ -53,14 +53,13 @@ def rows(here: Services, request: Request) -> Response:
             f"expected first from 0 to {len(names) - 1} and count from 1 to {MAX_ROWS}; "
             f"got first {first} and count {count}"
         )
-    direction = direction_of(request)
-    return binary(
-        b"".join(
-            np.ascontiguousarray(one, "<f2").tobytes()
-            for token in names[first : first + count]
-            for one in record.rows(token, direction)
-        )
-    )
+    return binary(_half_precision(record, names[first : first + count], direction_of(request)))
+
+
+def _half_precision(record: LensRecord, tokens: Sequence[str], direction: Direction) -> bytes:
+    """The rows of some tokens as float16, little-endian, one token after another."""
+    parts = [one.ravel() for token in tokens for one in record.rows(token, direction)]
+    return np.concatenate(parts, dtype="<f2", casting="same_kind").tobytes()
 
 
 def norms(here: Services, request: Request) -> Response:

@@ -73,8 +73,15 @@ def working(here, record, monkeypatch):
         return record
 
     loaded = SimpleNamespace(
-        spec=SimpleNamespace(id="bundled"), weights_sha256="b" * 64, input_size=(224, 224)
+        spec=SimpleNamespace(id="bundled"),
+        weights_sha256="b" * 64,
+        input_size=(224, 224),
+        module=ModuleType("model"),
     )
+    found: list[object] = []
+    tracing = ModuleType("analytics.capture.tracing")
+    tracing.find_sites = lambda module, size: found.append(module) or "sites"
+    monkeypatch.setitem(sys.modules, tracing.__name__, tracing)
     object.__setattr__(here, "models", SimpleNamespace(get=lambda *given: loaded))
     object.__setattr__(here, "records", RecordCache(10_000))
     study = ModuleType("analytics.studies.attend")

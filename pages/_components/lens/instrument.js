@@ -1,5 +1,5 @@
-/** Joins state, data and canvases. A change is painted in the next animation frame, all changes
- * before it together; a row that comes from the server is painted when it arrives.
+/** Joins state, data and canvases. A row is painted as soon as it is here, at once where it was
+ * held; other changes are painted in the next animation frame, all before it together.
  *
  * After every painted change of the row the lens dispatches `lens:painted` on its element
  * (bubbling, composed); tests and the hover benchmark listen to it. `detail` holds
@@ -47,10 +47,7 @@ export function createInstrument(root, record, address, palettes, view, before, 
 
   const rows = createRows(address, record, (_query, _direction, network) => {
     due.network = network;
-    // Painted at once: waiting for the next animation frame would only add to the latency, and
-    // a frame shows the canvases as they are when it is made.
-    cancelAnimationFrame(due.frame);
-    frame();
+    paintNow();
   }, (status, message) => (status === 410 ? out.gone() : say(message)));
 
   function say(message) {
@@ -67,10 +64,18 @@ export function createInstrument(root, record, address, palettes, view, before, 
     if (turned) {
       due.event = cause.time ?? performance.now();
       due.network = false;
-      rows.want(state.query, state.direction);
     }
+    const held = turned && rows.want(state.query, state.direction);
     if (JSON.stringify(viewOf(state)) !== JSON.stringify(viewOf(previous))) out.tell(viewOf(state));
-    schedule();
+    if (held) paintNow();
+    else schedule();
+  }
+
+  /** Waiting for the next animation frame would only add to the latency: a browser sends one
+   * pointer event a frame, and a frame shows the canvases as they are when it is made. */
+  function paintNow() {
+    cancelAnimationFrame(due.frame);
+    frame();
   }
 
   function schedule() {

@@ -42,7 +42,8 @@ export function createRows(base, record, onRow, onError) {
   }
 
   async function fetchBits(address, values) {
-    const response = await fetch(`${base}/${address}`);
+    // Rows are held here: keeping them in the browser's own cache as well only takes time.
+    const response = await fetch(`${base}/${address}`, { cache: "no-store", priority: "high" });
     if (!response.ok) throw await failure(response);
     const bits = new Uint16Array(await response.arrayBuffer());
     if (bits.length !== values) {

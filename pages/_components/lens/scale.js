@@ -14,7 +14,6 @@ const bins = new Uint32Array(0x7c01);
  * Negative values count as 0, missing ones not at all.
  */
 export function limits(bits, slices) {
-  bins.fill(0);
   let count = 0;
   let top = 0;
   for (const { start, count: length } of slices) {
@@ -31,7 +30,17 @@ export function limits(bits, slices) {
   const rank = (PERCENTILE / 100) * (count - 1);
   const below = ranked(top, count - 1 - Math.floor(rank));
   const above = ranked(top, count - 1 - Math.ceil(rank));
+  empty(bits, slices);
   return { high: below + (above - below) * (rank % 1), max: HALF[top] };
+}
+
+/** Empties the bins that were used: far fewer than there are. */
+function empty(bits, slices) {
+  for (const { start, count: length } of slices) {
+    for (let i = start, end = start + length; i < end; i += 1) {
+      if (!isMissing(bits[i])) bins[bits[i] & 0x8000 ? 0 : bits[i]] = 0;
+    }
+  }
 }
 
 /** The value with `larger` values at or above it, read from the top of the histogram. */
