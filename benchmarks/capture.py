@@ -1,7 +1,7 @@
 """What capturing costs: time against a plain fused forward, and memory at 518 px.
 
-Both sides run in turn in one process, so that a busy machine slows both; the ratio of each
-round is taken and the median of the ratios printed, with CPU time and threads stated. Memory
+All ways run in one process, in another order each round, so that a busy machine slows all; the
+ratio of each round is taken and the median of the ratios printed, with threads stated. Memory
 is the peak resident size of a fresh process, less that of one that runs the model plainly.
 
     python benchmarks/capture.py [--rounds 15] [--out benchmarks/results]
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import random
 import resource
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ from analytics.capture.recording import Gates, Heads, capture
 from analytics.capture.tracing import find_sites
 
 MODEL = "vit_small_patch16_224"
+PLAIN = "plain fused forward"
 LARGE = "vit_small_patch14_dinov2"  # 37 x 37 patches at 518 px
 
 
@@ -60,26 +62,34 @@ def main() -> None:
 
 
 def times(threads: int, rounds: int, images: int) -> dict[str, dict[str, float]]:
-    """Median CPU seconds of each way, and the median of its ratio to the plain forward."""
+    """Median CPU and wall seconds of each way, and the medians of their ratios to the plain one."""
     torch.set_num_threads(threads)
     ways = make_ways(images)
-    spent: dict[str, list[float]] = {name: [] for name in ways}
+    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    wall: dict[str, list[float]] = {name: [] for name in ways}
     with torch.no_grad():
         for way in ways.values():
             way()
         for _ in range(rounds):
-            for name, way in ways.items():
-                begin = time.process_time()
+            for name, way in random.sample(list(ways.items()), len(ways)):
+                begin, start = time.process_time(), time.perf_counter()
                 way()
-                spent[name].append(time.process_time() - begin)
-    plain = spent["plain fused forward"]
+                cpu[name].append(time.process_time() - begin)
+                wall[name].append(time.perf_counter() - start)
     return {
         name: {
-            "cpu_seconds": statistics.median(values),
-            "ratio": statistics.median([a / b for a, b in zip(values, plain, strict=True)]),
+            "cpu_seconds": statistics.median(cpu[name]),
+            "cpu_ratio": ratio(cpu[name], cpu[PLAIN]),
+            "wall_seconds": statistics.median(wall[name]),
+            "wall_ratio": ratio(wall[name], wall[PLAIN]),
         }
-        for name, values in spent.items()
+        for name in ways
     }
+
+
+def ratio(values: list[float], plain: list[float]) -> float:
+    """Median over the rounds of a time's ratio to the plain forward of the same round."""
+    return statistics.median([a / b for a, b in zip(values, plain, strict=True)])
 
 
 def make_ways(images: int) -> dict[str, Callable[[], object]]:
@@ -120,7 +130,7 @@ def make_ways(images: int) -> dict[str, Callable[[], object]]:
         return kept
 
     return {
-        "plain fused forward": lambda: model(pixels),
+        PLAIN: lambda: model(pixels),
         "all maps (ours)": maps,
         "all maps (hooks, timm's explicit attention)": hooks,
         "queries and keys (ours)": queries_and_keys,
@@ -168,9 +178,12 @@ def peak_of(way: str) -> float:
 def show(result: dict) -> None:
     """Print the tables."""
     for threads, ways in result["time"].items():
-        print(f"\n{MODEL}, 224 px, {result['images']} images, {threads}, CPU time")
+        print(f"\n{MODEL}, 224 px, {result['images']} images, {threads}")
         for name, one in ways.items():
-            print(f"  {name:46s} {one['cpu_seconds']:7.3f} s   {one['ratio']:.3f} x")
+            print(
+                f"  {name:44s} CPU {one['cpu_seconds']:6.3f} s {one['cpu_ratio']:.3f} x"
+                f"   wall {one['wall_seconds']:6.3f} s {one['wall_ratio']:.3f} x"
+            )
     print(f"\n{LARGE}, 518 px, 1 image: peak memory beyond the plain forward")
     for way, extra in result["memory_mb"].items():
         print(f"  {way:46s} {extra:7.1f} MB")
