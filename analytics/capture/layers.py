@@ -42,6 +42,11 @@ class LayerAttention:
         kept = (self.query, self.key, self.bias, self.log_normaliser, self.attention)
         return sum(array.nbytes for array in kept if array is not None)
 
+    @property
+    def visible_keys(self) -> int:
+        """How many keys a query can attend to: all, or those of its window."""
+        return int(self.key_index.shape[1])
+
     def rows(self, token: str, base: PatchGrid, direction: Direction) -> np.ndarray:
         """What a token attends to, or who attends to it, over the whole layout.
 

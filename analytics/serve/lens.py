@@ -215,6 +215,7 @@ def _layer(layer: LayerAttention) -> dict[str, Any]:
         "label": layer.label,
         "name": layer.name,
         "heads": layer.num_heads,
+        "visible": layer.visible_keys,
         "prefix": list(keys.prefix),
         "rows": keys.grid.rows,
         "columns": keys.grid.columns,

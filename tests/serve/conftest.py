@@ -32,6 +32,10 @@ class FakeLayer:
     key_layout: TokenLayout
     notes: tuple[str, ...] = ()
 
+    @property
+    def visible_keys(self) -> int:
+        return self.key_layout.num_tokens
+
 
 @dataclass(frozen=True)
 class FakeRecord:

@@ -20,8 +20,8 @@ const KEYS = [
 const WORDS = [
   ["Attention", "A = softmax(q kᵀ · scale [+ bias]), taken from the running model; each row sums to 1."],
   ["Attended by", "The column of A: how much every query attends to the chosen token. It does not sum to 1."],
-  ["× uniform", "A times the number of tokens in the row; 1 is what equal attention would give."],
-  ["Row entropy", "−Σ p ln p in nats over all tokens of the row; ln(tokens) is the most it can be."],
+  ["× uniform", "A times the number of keys that a query sees (those of its window, if there are windows); 1 is what equal attention would give."],
+  ["Row entropy", "−Σ p ln p in nats over all tokens of the row; ln(keys it sees) is the most it can be."],
   ["Mean distance", "Σ p · ‖query − key‖ in patches, prefix tokens dropped and the rest renormalised (Dosovitskiy et al. 2021; Raghu et al. 2021)."],
   ["Scale", "Colours run from 0 to the 99.5th percentile of the patches of a map, a layer or all maps; larger values take the last colour. Grey: no such token in this layer."],
   ["Overlay", "Opacity falls to 0 over the lowest quarter of the scale, so that the picture stays visible; the colour bar fades in the same way."],

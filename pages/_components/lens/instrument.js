@@ -170,10 +170,10 @@ export function createInstrument(root, record, address, palettes, view, before, 
   }
 
   async function fetchExtras() {
+    if (!record.tokens) return; // the family does not give its residual stream
     try {
       const [norms, pca] = await Promise.all(["norms", "pca"].map((name) => fetch(`${address}/${name}`)));
       const [normBytes, pcaBytes] = await Promise.all([norms.arrayBuffer(), pca.arrayBuffer()]);
-      // Families that do not give their residual stream send nothing.
       if (norms.ok && normBytes.byteLength) extras.norms = cutNorms(record, normBytes);
       if (pca.ok && pcaBytes.byteLength) extras.pca = cutPca(record, pcaBytes);
     } catch {

@@ -89,10 +89,11 @@ export function createPanel(part, record, address) {
     fact("Attention there", patch ? number(value) : "none",
       "After softmax; a row of attention sums to 1");
     fact("× uniform", patch && !Number.isNaN(value) ? `${(value * summary.tokens).toPrecision(3)} ×` : "none",
-      "The value times the number of tokens: 1 is what equal attention to every token would give");
+      "The value times the number of keys that a query sees: 1 is what equal attention to them would give");
     if (state.direction === "to") {
-      fact("Row entropy", `${summary.entropy.toFixed(2)} of ${summary.maxEntropy.toFixed(2)} nats`,
-        "−Σ p ln p over all tokens of the row; at most ln(number of tokens)");
+      const nats = summary.entropy === null ? "none (no such token in this layer)"
+        : `${summary.entropy.toFixed(2)} of ${summary.maxEntropy.toFixed(2)} nats`;
+      fact("Row entropy", nats, "−Σ p ln p over all tokens of the row; at most ln(number of keys it sees)");
     } else {
       fact("Row entropy", `sum received ${number(summary.total)}`,
         "A column is no distribution: its sum is the attention the token receives from all queries");

@@ -28,6 +28,8 @@ export function summarise(record, bits, layer, head, direction, query) {
       if (origin) far += value * distance(patch, slice.columns, origin);
     }
   }
+  // A query in a window sees the keys of its window alone.
+  if (tokens) tokens = record.layers[layer].visible;
   return {
     tokens,
     mass,
