@@ -61,6 +61,7 @@ def test_metadata_says_what_the_component_needs(client, address, here, record):
         "label": "L3",
         "name": "blocks.3.attn",
         "heads": 6,
+        "visible": 257,
         "prefix": ["cls"],
         "rows": 16,
         "columns": 16,
