@@ -15,7 +15,9 @@ function oneOf(value, allowed, otherwise) {
 
 /** State of a fresh lens, from the view that Python read off the address. */
 export function firstState(record, view) {
-  const layer = whole(view.layer, record.layers.length - 1, record.layers.length - 1);
+  // The last layer in which patches ask: a pooling layer after it has nothing to show for them.
+  const last = record.layers.findLastIndex((one) => one.queryRows > 0);
+  const layer = whole(view.layer, record.layers.length - 1, Math.max(0, last));
   const query = validQuery(record, view.q);
   return {
     layer,
