@@ -116,12 +116,23 @@ export function createRows(base, record, onRow, onError) {
     return names.slice(first, first + FILL_ROWS).every((one) => cache.has(keyOf(one, direction)));
   }
 
+  /** Whether all rows of a direction are few enough to hold. */
+  function isSmall(direction) {
+    return 2 * record.rowLength[direction] * names.length <= FILL_BYTES;
+  }
+
   function fetchAhead(query, direction) {
-    const all = 2 * record.rowLength[direction] * names.length;
     // The first wish is the page's own: before the user points at anything only little is fetched.
-    if (all <= FILL_BYTES && wishes > 1) ahead = parts(query, direction);
-    else ahead = neighbours(record, query, REACH).map((near) => ({ query: near, direction }));
-    pump();
+    if (wishes > 1 && isSmall(direction)) {
+      ahead = parts(query, direction);
+      setTimeout(pump, PAUSE_MS); // also while the pointer moves: it ends after a few answers
+      return;
+    }
+    ahead = [];
+    idle = setTimeout(() => {
+      ahead = neighbours(record, query, REACH).map((near) => ({ query: near, direction }));
+      pump();
+    }, IDLE_MS);
   }
 
   /** All rows in parts, those around the query first. */
@@ -138,9 +149,8 @@ export function createRows(base, record, onRow, onError) {
     want(query, direction) {
       const key = keyOf(query, direction);
       clearTimeout(idle);
-      ahead = [];
       wishes += 1;
-      idle = setTimeout(() => fetchAhead(query, direction), IDLE_MS);
+      fetchAhead(query, direction);
       const held = cache.get(key);
       if (held) {
         cache.delete(key);
