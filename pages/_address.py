@@ -38,7 +38,10 @@ _LOOKS = {"scale": ("map", "layer", "all"), "overlay": ("attention", "pca", "nor
 
 @dataclass(frozen=True)
 class Address:
-    """A deep link in checked parts; `view` holds layer, head, q, dir, scale, cmap, overlay."""
+    """A deep link in checked parts.
+
+    `view` holds layer, head, q, dir, scale, cmap, overlay, opacity and heads.
+    """
 
     model: str = BUNDLED
     weights: str = ""
@@ -114,11 +117,28 @@ def _view(params: Mapping[str, str], notes: list[str]) -> dict[str, Any]:
     for name, allowed in _LOOKS.items():
         if name in params:
             view[name] = _choice(params, name, allowed, allowed[0], notes)
+    view |= _opacity(params.get("opacity", ""), notes)
+    view |= _heads(params.get("heads", ""), notes)
     if "cmap" in params:
         from analytics.views.colours import NAMES
 
         view["cmap"] = _choice(params, "cmap", NAMES, "inferno", notes)
     return view
+
+
+def _opacity(text: str, notes: list[str]) -> dict[str, str]:
+    if not text or re.fullmatch(r"(0(\.\d{1,4})?|1(\.0{1,4})?)", text):
+        return {"opacity": text} if text else {}
+    notes.append(f"The link has opacity={text[:20]!r}; expected a number from 0 to 1.")
+    return {}
+
+
+def _heads(text: str, notes: list[str]) -> dict[str, str]:
+    """The heads whose mean is enlarged, as `9:3,11:0` (layer:head)."""
+    if len(text) <= 2000 and re.fullmatch(r"(\d{1,3}:\d{1,3}(,\d{1,3}:\d{1,3})*)?", text):
+        return {"heads": text} if text else {}
+    notes.append(f"The link has heads={text[:20]!r}; expected layer:head pairs as 9:3,11:0.")
+    return {}
 
 
 def find_picture(text: str) -> str | None:
@@ -212,6 +232,11 @@ def fit_view(record: LensRecord) -> dict[str, Any]:
     if isinstance(head, int) and head >= layers[layer].num_heads:
         note(f"The link asks for head {head}; layer {layer} has {layers[layer].num_heads} heads.")
         view.pop("head")
+    pairs = [pair for pair in view.get("heads", "").split(",") if pair]
+    absent = [pair for pair in pairs if not _has_head(record, *map(int, pair.split(":")))]
+    if absent:
+        note(f"The link takes heads into a mean that this model lacks: {', '.join(absent)}.")
+    view["heads"] = ",".join(pair for pair in pairs if pair not in absent)
     try:
         record.base_layout.index(view.get("q") or record.base_layout.prefix[0])
     except (ValueError, IndexError):
@@ -222,3 +247,7 @@ def fit_view(record: LensRecord) -> dict[str, Any]:
             )
         view["q"] = ""
     return view
+
+
+def _has_head(record: LensRecord, layer: int, head: int) -> bool:
+    return layer < len(record.layers) and head < record.layers[layer].num_heads

@@ -86,14 +86,15 @@ def lens(
     Args:
         token: signed id of the record, as the routes know it.
         picture: path of the picture's route.
-        view: layer, head, q, dir, scale, cmap, overlay to start from; missing ones have defaults.
+        view: layer, head, q, dir, scale, cmap, overlay, opacity, heads to start from; missing
+            ones have defaults.
         link: what else belongs into a copied link (model, image, size, fit).
         serial: another number makes the lens go to `view` again; otherwise the user's own
             choices stay when the record changes.
         key: Streamlit's key.
 
     Returns:
-        The component's result: `view` (state: layer, head, q, dir, scale, cmap, overlay),
+        The component's result: `view` (state, with the entries of the argument),
         `upload` (trigger: sha256, name, width, height, notes) and `gone` (trigger: the
         token whose record the server no longer holds).
     """

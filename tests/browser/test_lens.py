@@ -146,6 +146,40 @@ def test_deep_link_on_a_fresh_server_finds_frame_patch_and_head(page, tmp_path):
         stop(process)
 
 
+def test_a_link_brings_back_the_mean_of_heads_and_the_opacity(page, server):
+    open_lens(page, server, "/?q=7,9&layer=2&head=1&heads=2:1,4:3,40:0&opacity=0.5")
+    assert page.locator('[data-part="setText"]').inner_text() == "L2 H1, L4 H3"
+    assert page.locator('[data-part="opacity"]').input_value() == "0.5"
+    assert "40:0" in page.locator(".st-key-atlas_notes").inner_text()
+    page.get_by_role("button", name="per map").focus()
+    page.get_by_role("button", name="copy link").click()
+    link = page.locator(".lens").get_attribute("data-link")
+    assert "heads=2%3A1%2C4%3A3" in link
+    assert "opacity=0.50" in link
+
+
+def test_a_tap_pins_and_two_fingers_zoom(chromium, server):
+    context = chromium.new_context(viewport={"width": 1024, "height": 768}, has_touch=True)
+    page = open_lens(context.new_page(), server)
+    x, y = patch_position(page, 4, 11)
+    page.touchscreen.tap(x, y)
+    wait_for_query(page, "4,11")
+    assert "patch 4,11, pinned" in page.locator('[data-part="facts"]').inner_text()
+    fingers = context.new_cdp_session(page)
+    for kind, reach in (
+        ("touchStart", 20),
+        ("touchMove", 45),
+        ("touchMove", 80),
+        ("touchEnd", None),
+    ):
+        points = [] if reach is None else [{"x": x - reach, "y": y}, {"x": x + reach, "y": y}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    badge = page.locator('[data-part="zoom"]')
+    badge.wait_for(state="visible")
+    assert float(badge.inner_text().split()[0]) > 1.5
+    context.close()
+
+
 def test_a_bad_link_gives_notes_and_defaults(page, server):
     open_lens(page, server, "/?q=99,99&layer=44&dir=sideways&image=0123456789abcdef")
     notes = page.locator(".st-key-atlas_notes").inner_text()

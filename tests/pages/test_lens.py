@@ -47,10 +47,27 @@ def test_a_link_chooses_picture_size_and_fit(open_page):
 
 
 def test_what_a_link_gets_wrong_is_noted_and_left_out(open_page):
-    app = open_page(size="huge", fit="squeeze", layer="-1", q="here", dir="up", image="zz")
+    app = open_page(
+        size="huge",
+        fit="squeeze",
+        layer="-1",
+        q="here",
+        dir="up",
+        image="zz",
+        heads="all",
+        opacity="2",
+    )
     assert not app.exception
     said = notes_of(app)
-    for part in ("size='huge'", "fit='squeeze'", "layer='-1'", "q='here'", "dir='up'"):
+    for part in (
+        "size='huge'",
+        "fit='squeeze'",
+        "layer='-1'",
+        "q='here'",
+        "dir='up'",
+        "heads='all'",
+        "opacity='2'",
+    ):
         assert part in said
     assert "not stored on this server" in said
     assert app.session_state[SIZE] is None
@@ -124,6 +141,10 @@ def test_a_file_that_is_no_picture_is_refused_in_one_sentence(said):
         ({"q": "7, 9"}, {"q": "7,9", "dir": "to"}),
         ({"q": "reg3", "direction": "from"}, {"q": "reg3", "dir": "from"}),
         ({"layer": "2", "head": "1"}, {"layer": 2, "head": 1, "dir": "to"}),
+        (
+            {"heads": "9:3,11:0", "opacity": "0.5"},
+            {"heads": "9:3,11:0", "opacity": "0.5", "dir": "to"},
+        ),
     ],
 )
 def test_addresses_are_read_in_parts(params, view):

@@ -47,8 +47,10 @@ function createLens(root) {
 
   function copy(view, button) {
     const address = new URL(window.location.href);
-    const entries = { ...component.data.link, layer: view.layer, head: view.head, q: view.q, dir: view.dir };
-    for (const [key, value] of Object.entries(entries)) address.searchParams.set(key, value);
+    address.search = "";
+    for (const [key, value] of Object.entries({ ...component.data.link, ...view })) {
+      if (value !== "") address.searchParams.set(key, value);
+    }
     const words = button.textContent;
     const answer = (text) => {
       button.textContent = text;

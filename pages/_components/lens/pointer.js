@@ -43,6 +43,12 @@ export function listenToStage(element, stage, record, act, signal) {
     spread = 0;
   });
 
+  // Chromium sends pointermove once a frame; the raw event comes up to a frame earlier, so that
+  // a row is on its way, or painted, when the frame begins. Where it is unknown nothing is lost.
+  on("pointerrawupdate", (event) => {
+    if (!down.size) act.hover(patchUnder(event), event.timeStamp);
+  });
+
   on("pointermove", (event) => {
     const held = down.get(event.pointerId);
     if (!held) {

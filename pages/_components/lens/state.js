@@ -2,11 +2,25 @@
 import { validQuery } from "./record.js";
 
 const SCALES = ["map", "layer", "all"];
+const OPACITY = 0.85;
 const OVERLAYS = ["attention", "pca", "norm"];
 
 function whole(value, top, otherwise) {
   const number = Number.parseInt(value, 10);
   return Number.isInteger(number) && number >= 0 && number <= top ? number : otherwise;
+}
+
+function share(value, otherwise) {
+  const number = Number.parseFloat(value);
+  return number >= 0 && number <= 1 ? number : otherwise;
+}
+
+/** The names in `heads` ("9:3,11:0": layer and head) that the model has. */
+function fitting(record, heads) {
+  return heads.filter((name) => {
+    const [layer, head] = name.split(":").map(Number);
+    return layer < record.layers.length && head < record.layers[layer].heads;
+  });
 }
 
 function oneOf(value, allowed, otherwise) {
@@ -27,13 +41,13 @@ export function firstState(record, view) {
     direction: oneOf(view.dir, ["to", "from"], "to"),
     scale: oneOf(view.scale, SCALES, "map"),
     cmap: view.cmap ?? "inferno",
-    opacity: 0.85,
+    opacity: share(view.opacity, OPACITY),
     overlay: oneOf(view.overlay, OVERLAYS, "attention"),
     shown: true,
     grid: true,
     whole: false,
     help: false,
-    chosen: new Set(),
+    chosen: new Set(fitting(record, (view.heads || "").split(",").filter(Boolean))),
     cursor: null, // base patch under the pointer
     pointed: null, // map under the pointer
   };
@@ -42,17 +56,13 @@ export function firstState(record, view) {
 /** The state carried over to another picture or model: what still fits stays. */
 export function carryOver(record, state) {
   const layer = Math.min(state.layer, record.layers.length - 1);
-  const kept = [...state.chosen].filter((name) => {
-    const [l, h] = name.split(":").map(Number);
-    return l < record.layers.length && h < record.layers[l].heads;
-  });
   return {
     ...state,
     layer,
     head: Math.min(state.head, record.layers[layer].heads - 1),
     query: validQuery(record, state.query),
     pinned: state.pinned && validQuery(record, state.query) === state.query,
-    chosen: new Set(kept),
+    chosen: new Set(fitting(record, [...state.chosen])),
     cursor: null,
     pointed: null,
   };
@@ -68,6 +78,8 @@ export function viewOf(state) {
     scale: state.scale,
     cmap: state.cmap,
     overlay: state.overlay,
+    opacity: state.opacity === OPACITY ? "" : state.opacity.toFixed(2),
+    heads: [...state.chosen].join(","),
   };
 }
 
