@@ -17,6 +17,7 @@ from pages._shared import (
     SIZE,
     WEIGHTS,
     Shown,
+    checkpoint_path,
     has_weights,
     heading,
     here,
@@ -141,12 +142,12 @@ def describe_model(record: LensRecord | None) -> None:
     st.html(f'<p class="atlas-facts">{"<br>".join(lines)}</p>')
 
 
-def describe_report(checkpoint: str | None) -> None:
+def describe_report(record: LensRecord | None) -> None:
     """What of a weights file was used: missing and unexpected names."""
     state = st.session_state
-    if not checkpoint:
+    if record is None or not state[WEIGHTS]:
         return
-    report = loaded_model(state[MODEL], checkpoint, state[SIZE]).report
+    report = loaded_model(state[MODEL], checkpoint_path(state[WEIGHTS]), state[SIZE]).report
     if report is not None:
         with st.expander("What of the file was used"):
             st.text(report.text())

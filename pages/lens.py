@@ -33,6 +33,7 @@ def page() -> None:
     shown = record or last_record()
     with about:
         _choose.describe_model(record)
+        _choose.describe_report(record)
     with fit:
         _choose.choose_fit(*_sizes(record))
     study = _job.key_of(_job.wanted())

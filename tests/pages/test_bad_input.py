@@ -189,3 +189,15 @@ def test_a_checkpoint_of_another_model_is_refused(open_page, quiet):
     said = "\n".join(app.session_state[NOTES])
     assert "test_vit" in said
     assert app.session_state["lens_last"]
+
+
+def test_a_fitting_checkpoint_says_what_of_it_was_used(open_page):
+    import timm
+    from safetensors.torch import save
+
+    state = timm.create_model("test_vit").state_dict()
+    del state["head.weight"]
+    app = use_weights(open_page(), "mine.safetensors", save(state), "test_vit")
+    assert not app.exception
+    [report] = [one for one in app.expander if one.label == "What of the file was used"]
+    assert "head.weight" in report.text[0].value

@@ -5,6 +5,7 @@ import { pack } from "./scale.js";
 import { sizeCanvas } from "./geometry.js";
 
 const TOP = 18;
+const RIM = 2; // the frame around a chosen map stands out of it
 const WIDEST = 112;
 const WRAP = 12;
 export const MISSING = pack(148, 152, 160, 255);
@@ -37,7 +38,7 @@ function linesOf(record) {
 export function mapSize(record, width, height) {
   const gap = gapFor(record);
   const wide = (width - gutter(record) + gap) / across(record) - gap;
-  const high = (height - TOP + gap) / linesOf(record).at(-1) - gap;
+  const high = (height - TOP - RIM + gap) / linesOf(record).at(-1) - gap;
   const side = Math.max(4, Math.min(wide, high * record.aspect, WIDEST));
   return { width: side, height: side / record.aspect };
 }
@@ -46,7 +47,7 @@ export function mapSize(record, width, height) {
 export function preferredWidth(record, width, height) {
   const size = mapSize(record, width, height);
   const gap = gapFor(record);
-  return Math.ceil(gutter(record) + across(record) * (size.width + gap) - gap) + 2;
+  return Math.ceil(gutter(record) + across(record) * (size.width + gap) - gap) + RIM;
 }
 
 /** @param {HTMLCanvasElement} canvas where the matrix is drawn */
