@@ -322,6 +322,8 @@ def test_a_dropped_picture_is_looked_at(lens):
     )
     meta, _ = read_row(lens, "cls")
     assert meta["picture"]["name"] == "halves.png"
+    terms = lens.locator('[data-part="facts"] dt').all_inner_texts()
+    assert len(terms) == len(set(terms))
 
 
 def test_a_bad_drop_says_why_and_keeps_the_view(chromium, server):

@@ -9,6 +9,7 @@ export const EXPORTS = ["svg", "pdf", "png", "npz", "safetensors", "json"];
 /** Keeps a definition list's rows, so that a hover changes text nodes only. */
 function createTable(list) {
   const rows = new Map();
+  list.replaceChildren(); // those of the record before
   return (name, value, hint) => {
     let entry = rows.get(name);
     if (!entry) {
