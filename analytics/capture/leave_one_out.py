@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from analytics.capture.readout_block import reads_first_token, run_first_token
-from analytics.capture.recording import Captured, Gates, capture
-from analytics.capture.replay import Replay
+from analytics.capture.recording import Captured, Gates, Heads, capture
+from analytics.capture.replay import Replay, repeat
 from analytics.capture.sites import SiteMap
 
 Filling = Callable[[Captured, int], Tensor]
@@ -31,12 +31,14 @@ class Outcome:
     """What came out without a head.
 
     `features` is what the model's `forward_features` gives; with `tokens="cls"` it may hold
-    the first token alone. `layer_output` is the output of the block that lost the head. For
-    several heads at once the images of the first come first.
+    the first token alone. `layer_output` is the output of the block that lost the head, and
+    `read` that of the layer that is read, None where none was named. For several heads at once
+    the images of the first come first.
     """
 
     features: Tensor
     layer_output: Tensor
+    read: Tensor | None = None
 
 
 class LeaveOneOut:
@@ -54,7 +56,7 @@ class LeaveOneOut:
         model: nn.Module,
         sites: SiteMap,
         tokens: Literal["cls", "all"] = "all",
-        last_layer: int | None = None,
+        read_layer: int | None = None,
     ) -> None:
         """Make the model ready; it is not changed.
 
@@ -62,23 +64,19 @@ class LeaveOneOut:
             model: in evaluation mode.
             sites: where it attends, at the batch's size.
             tokens: which tokens of the features are read: the first alone, or all.
-            last_layer: the layer whose output, normed, are the features; None for the model's
-                own.
+            read_layer: a layer whose block's output is read beside the features.
 
         Raises:
-            ValueError: the model has no such layer, or no norm to apply to it.
+            ValueError: the model has no such layer.
         """
-        if last_layer is not None and not (
-            0 <= last_layer < len(sites.sites) and isinstance(getattr(model, "norm", 0), nn.Module)
-        ):
+        if read_layer is not None and not 0 <= read_layer < len(sites.sites):
             raise ValueError(
-                f"expected a layer from 0 to {len(sites.sites) - 1} of a model with one final "
-                f"norm, got layer {last_layer} of {type(model).__name__}"
+                f"expected a layer from 0 to {len(sites.sites) - 1} to read, got {read_layer}"
             )
         self._sites = sites
-        self._replay = Replay(model, sites, last_layer)
+        self._replay = Replay(model, sites)
         self._first_token_only = tokens == "cls"
-        self._last_layer = len(sites.sites) - 1 if last_layer is None else last_layer
+        self._read_layer = read_layer
         self.heads: tuple[Captured, ...] = ()
         self.exact_update: tuple[bool, ...] = ()
         self._attention: dict[int, Tensor] = {}
@@ -89,8 +87,13 @@ class LeaveOneOut:
         return self._replay.model
 
     @torch.no_grad()
-    def start(self, batch: Tensor) -> Tensor:
-        """Run the model on a batch and keep what the removals need; returns its features."""
+    def start(self, batch: Tensor, reduce: Callable[[Heads], Any] | None = None) -> Tensor:
+        """Run the model on a batch and keep what the removals need; returns its features.
+
+        Args:
+            batch: images, as the model takes them.
+            reduce: called with every attention call, as by `capture`.
+        """
         outputs: dict[str, Tensor] = {}
 
         def keep(name: str, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -100,12 +103,11 @@ class LeaveOneOut:
         modules = {site.module for site in self._sites.sites} - set(self._replay.steps)
         with (
             self._replay.replaced({name: partial(keep, name) for name in modules}),
-            capture(self.model, self._sites, keep=("value", "output")) as captured,
+            capture(self.model, self._sites, keep=("value", "output"), reduce=reduce) as captured,
         ):
             features = self._replay.record(batch)
         # A pooling layer after the features is not among them.
-        self.heads = tuple(one for one in captured if one.site.index <= self._last_layer)
-        self._last_layer = self.heads[-1].site.index
+        self.heads = tuple(captured)
         self._attention = {
             one.site.index: outputs[one.site.module]
             for one in self.heads
@@ -128,15 +130,17 @@ class LeaveOneOut:
         if self.exact_update[layer]:
             return self._updated(layer, heads, filling)
         outcomes = [self._gated(layer, head, filling) for head in heads]
+        read = [one.read for one in outcomes if one.read is not None]
         return Outcome(
             torch.cat([one.features for one in outcomes]),
             torch.cat([one.layer_output for one in outcomes]),
+            torch.cat(read) if read else None,
         )
 
     def _updated(self, layer: int, heads: Sequence[int], filling: Filling | None) -> Outcome:
         """Start from the attention module's kept output and take the heads' share away."""
         kept = self._attention[layer]
-        weight = self._projection(layer).weight
+        weight = self.projection(layer).weight
         width = self.heads[layer].output.shape[-1]  # type: ignore[union-attr]
         parts = []
         for head in heads:
@@ -147,7 +151,7 @@ class LeaveOneOut:
         instead = self._shortcut(layer, changed)
         module = self._sites.sites[layer].module
         with self._replay.replaced({module: lambda forward, *args, **kwargs: changed}):
-            return Outcome(*self._replay.rerun(layer, instead, len(heads)))
+            return self._rerun(layer, instead, len(heads))
 
     def _gated(self, layer: int, head: int, filling: Filling | None) -> Outcome:
         """Run the layer's block again with the head's gate at 0."""
@@ -162,7 +166,27 @@ class LeaveOneOut:
             replacement = {layer: fill}
         gates = Gates({layer: gate}, replacement)
         with capture(self.model, self._sites, gates=gates):
-            return Outcome(*self._replay.rerun(layer, self._shortcut(layer, None)))
+            return self._rerun(layer, self._shortcut(layer, None), 1)
+
+    def _rerun(self, layer: int, instead: dict[str, Callable[..., Any]], copies: int) -> Outcome:
+        features, outputs = self._replay.rerun(layer, instead, copies)
+        read = None
+        if self._read_layer is not None:
+            name = self._replay.block_of(self._read_layer)
+            read = (
+                outputs[name]
+                if name in outputs
+                else repeat(self.layer_output(self._read_layer), copies)
+            )
+        return Outcome(features, outputs[self._replay.block_of(layer)], read)
+
+    def read_output(self) -> Tensor | None:
+        """What the layer that is read gave with all heads in place."""
+        return None if self._read_layer is None else self.layer_output(self._read_layer)
+
+    def layer_output(self, layer: int) -> Tensor:
+        """What a layer's block gave with all heads in place."""
+        return self._replay.output(self._replay.position(layer))
 
     def _lost(self, layer: int, head: int, filling: Filling | None) -> Tensor:
         """What the head hands on less what it is to hand on, (images, windows, tokens, width)."""
@@ -177,7 +201,7 @@ class LeaveOneOut:
         `changed` is the attention module's output of the layer that lost a head; None where
         a gate acts inside that module, which must then run.
         """
-        last = self._replay.block_of(self._last_layer)
+        last = self._replay.block_of(self.heads[-1].site.index)
         own = self._replay.block_of(layer) == last
         if not self._first_token_only or (own and changed is None):
             return {}
@@ -186,11 +210,12 @@ class LeaveOneOut:
 
     def _last_step(self) -> tuple[nn.Module, Any, Any]:
         """The last block, what it read (the output of the step before) and what it gave."""
-        step = self._replay.position(self._last_layer)
-        block = self.model.get_submodule(self._replay.block_of(self._last_layer))
+        step = self._replay.position(self.heads[-1].site.index)
+        block = self.model.get_submodule(self._replay.block_of(self.heads[-1].site.index))
         return block, self._replay.output(step - 1) if step else None, self._replay.output(step)
 
-    def _projection(self, layer: int) -> nn.Linear:
+    def projection(self, layer: int) -> nn.Linear:
+        """The output projection of a layer whose `exact_update` holds."""
         return self.model.get_submodule(self._sites.sites[layer].module).proj  # type: ignore[return-value]
 
     def _is_exact(self, captured: Captured) -> bool:

@@ -22,14 +22,6 @@ from analytics.capture.sites import SiteMap
 Forward = Callable[..., Any]
 
 
-class _Reached(Exception):
-    """Carries the output of the last step that is wanted out of the forward pass."""
-
-    def __init__(self, output: Any) -> None:
-        super().__init__()
-        self.output = output
-
-
 @dataclass
 class _Run:
     """One pass through the steps: how far it is, and what is kept or given back.
@@ -42,7 +34,7 @@ class _Run:
     copies: int = 1
     instead: dict[str, Forward] = field(default_factory=dict)
     step: int = 0
-    outputs: dict[int, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
 
 
 class Replay:
@@ -51,18 +43,11 @@ class Replay:
     Not for several threads at once; make one for each.
     """
 
-    def __init__(self, model: nn.Module, sites: SiteMap, last_layer: int | None = None) -> None:
-        """Copy the module tree, sharing parameters and buffers.
-
-        Args:
-            model: in evaluation mode.
-            sites: where it attends.
-            last_layer: index of the site whose block is the last one to run; None runs all.
-        """
+    def __init__(self, model: nn.Module, sites: SiteMap) -> None:
+        """Copy the module tree of a model in evaluation mode, sharing all tensors."""
         self.model = shared_copy(model)
         self._modules = dict(self.model.named_modules())
         self._blocks = {site.index: _block_of(self._modules, site.module) for site in sites.sites}
-        self._last = None if last_layer is None else self._blocks[last_layer]
         self._recorded: list[tuple[str, Any]] = []
         self._batch: Tensor | None = None
         self._run = _Run()
@@ -83,7 +68,7 @@ class Replay:
 
     def rerun(
         self, layer: int, instead: dict[str, Forward] | None = None, copies: int = 1
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Run from a layer's block on, for the recorded batch.
 
         Args:
@@ -92,11 +77,11 @@ class Replay:
             copies: how many copies of the batch the block is to work on.
 
         Returns:
-            The features, and the output of the layer's block.
+            The features, and what each step that was computed gave.
         """
         assert self._batch is not None, "record a batch first"
         run = _Run(self.position(layer), copies, instead or {})
-        return self._forward(run, _repeat(self._batch, copies)), run.outputs.get(run.start)
+        return self._forward(run, repeat(self._batch, copies)), run.outputs
 
     def position(self, layer: int) -> int:
         """Number of recorded steps before a layer's block."""
@@ -120,25 +105,20 @@ class Replay:
 
     def _forward(self, run: _Run, batch: Tensor) -> Any:
         self._run = run
-        try:
-            return self.model.forward_features(batch)  # type: ignore[operator]
-        except _Reached as reached:
-            return self.model.norm(reached.output)  # type: ignore[operator]
+        return self.model.forward_features(batch)  # type: ignore[operator]
 
     def _step(self, name: str, forward: Forward, *args: Any, **kwargs: Any) -> Any:
         run = self._run
         number, run.step = run.step, run.step + 1
         if run.start is not None and number < run.start:
-            return _repeat(self._recorded[number][1], run.copies)
+            return repeat(self._recorded[number][1], run.copies)
         replacement = run.instead.get(name)
         call = forward if replacement is None else partial(replacement, forward)
         output = call(*args, **kwargs)
         if run.start is None:
             self._recorded.append((name, output))
         else:
-            run.outputs[number] = output
-        if name == self._last:
-            raise _Reached(output)
+            run.outputs[name] = output
         return output
 
 
@@ -166,10 +146,10 @@ def _steps(module: nn.Module, name: str, attend: set[str], blocks: set[str]) -> 
         yield from _steps(child, f"{name}.{child_name}" if name else child_name, attend, blocks)
 
 
-def _repeat(output: Any, copies: int) -> Any:
+def repeat(output: Any, copies: int) -> Any:
     """Copies of a batch behind one another, in every tensor of what a step gave."""
     if copies > 1 and isinstance(output, Tensor):
         return output.repeat(copies, *[1] * (output.ndim - 1))
     if copies > 1 and type(output) in (tuple, list):
-        return type(output)(_repeat(part, copies) for part in output)
+        return type(output)(repeat(part, copies) for part in output)
     return output

@@ -125,29 +125,23 @@ def test_layer_output_is_that_of_the_block(subject, noise):
         close(model.norm(outcome.layer_output), outcome.features)
 
 
-def test_an_earlier_layer_can_be_the_last(subject, noise):
+def test_an_earlier_layer_can_be_read_too(subject, noise):
     model, sites = subject("vit")
     batch = noise(sites, 2)
-    loo = LeaveOneOut(model, sites, last_layer=0)
-    features = loo.start(batch)
-    assert [one.site.index for one in loo.heads] == [0]
-    with torch.no_grad():
-        [block] = model.forward_intermediates(
-            batch,
-            [0],
-            norm=True,
-            output_fmt="NLC",
-            intermediates_only=True,
-            return_prefix_tokens=True,
-        )
-    close(features, torch.cat([block[1], block[0]], dim=1))
-    assert not torch.allclose(loo.without(0, [0]).features, features)
+    loo = LeaveOneOut(model, sites, tokens="cls", read_layer=0)
+    loo.start(batch)
+    with torch.no_grad(), capture(model, sites, gates=switch_off(sites, [(0, 2)])):
+        expected = model.blocks[0](model.norm_pre(model._pos_embed(model.patch_embed(batch))))
+    close(loo.without(0, [2]).read, expected)
+    # A head of a later layer changes nothing there.
+    read = loo.without(1, [0, 1]).read
+    torch.testing.assert_close(read, loo.layer_output(0).repeat(2, 1, 1), rtol=0, atol=0)
 
 
-def test_layers_that_are_not_there_are_refused(subject):
+def test_a_layer_that_is_not_there_cannot_be_read(subject):
     model, sites = subject("vit")
     with pytest.raises(ValueError, match="layer from 0 to 1"):
-        LeaveOneOut(model, sites, last_layer=7)
+        LeaveOneOut(model, sites, read_layer=7)
 
 
 def test_the_copy_shares_tensors_and_leaves_the_model_alone(subject, noise):
