@@ -60,7 +60,7 @@ browser:
 	fi
 
 bench: setup ## run the benchmarks one after the other
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+	@set -e; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
 
 freeze: setup ## write the installed versions into constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,slides]'

@@ -22,7 +22,13 @@ def ui() -> None:
     from pages._shared import frame
 
     st.set_page_config("Attention Atlas", layout="wide", initial_sidebar_state=248)
-    page = st.navigation([st.Page("pages/lens.py", title="Lens", default=True)], position="top")
+    page = st.navigation(
+        [
+            st.Page("pages/lens.py", title="Lens", default=True),
+            st.Page("pages/heads.py", title="Heads"),
+        ],
+        position="top",
+    )
     frame()
     page.run()
 

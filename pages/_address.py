@@ -40,7 +40,7 @@ _LOOKS = {"scale": ("map", "layer", "all"), "overlay": ("attention", "pca", "nor
 class Address:
     """A deep link in checked parts.
 
-    `view` holds layer, head, q, dir, scale, cmap, overlay, opacity and heads.
+    `view` holds layer, head, q, dir, scale, cmap, overlay, opacity, heads and metric.
     """
 
     model: str = BUNDLED
@@ -119,6 +119,11 @@ def _view(params: Mapping[str, str], notes: list[str]) -> dict[str, Any]:
             view[name] = _choice(params, name, allowed, allowed[0], notes)
     view |= _opacity(params.get("opacity", ""), notes)
     view |= _heads(params.get("heads", ""), notes)
+    metric = params.get("metric", "")
+    if metric:
+        from analytics.metrics.catalogue import HEAD_METRICS
+
+        view["metric"] = _choice(params, "metric", tuple(HEAD_METRICS), "cls_shift", notes)
     if "cmap" in params:
         from analytics.views.colours import NAMES
 
@@ -168,7 +173,8 @@ def own_pictures() -> list[Shown]:
 def seed() -> None:
     """Take the address over into the session: at its start and when the browser went back."""
     now = st.query_params.to_dict()
-    if st.session_state.get(WRITTEN) == now and PICTURE in st.session_state:
+    # A bare address is another page of the same session: its choices go along.
+    if PICTURE in st.session_state and now in ({}, st.session_state.get(WRITTEN)):
         return
     found, notes = read(now)
     for sentence in notes:
@@ -211,10 +217,14 @@ def link() -> dict[str, str]:
     return {name: value for name, value in parts.items() if value}
 
 
-def write() -> None:
-    """Put the present choices into the address, so that it can be shared or reloaded."""
+def write(more: Mapping[str, str] | None = None) -> None:
+    """Put the present choices into the address, so that it can be shared or reloaded.
+
+    `more` is what belongs to the page alone.
+    """
     view = st.session_state.get(VIEW) or {}
     parts = link() | {name: str(value) for name, value in view.items() if value not in ("", None)}
+    parts |= more or {}
     if st.query_params.to_dict() != parts:
         st.query_params.from_dict(parts)
     st.session_state[WRITTEN] = parts

@@ -169,7 +169,8 @@ def choose_picture() -> None:
         label_visibility="collapsed",
     )
     if files:
-        _take([one for file in files for one in _stored(file.getvalue(), file.name)])
+        for file in files:
+            store_pictures(file.getvalue(), file.name)
         # Another key empties the widget, ready for the next files.
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
         st.rerun()
@@ -177,12 +178,21 @@ def choose_picture() -> None:
         _server_folder()
 
 
-def _take(stored: list[Shown]) -> None:
-    """Offer new pictures first and look at the first of them."""
+def store_pictures(data: bytes, name: str) -> bool:
+    """Store a picture, or those of a zip, offer them first and look at the first.
+
+    Returns:
+        Whether there was any that can be read; notes name what was refused.
+    """
+    return _take(_stored(data, name))
+
+
+def _take(stored: list[Shown]) -> bool:
     for picture in reversed(stored):
         keep_own(picture)
     if stored:
         st.session_state[PICTURE] = stored[0].sha256
+    return bool(stored)
 
 
 def _stored(data: bytes, name: str) -> list[Shown]:

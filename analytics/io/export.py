@@ -1,4 +1,4 @@
-"""Arrays and records to the bytes of a file: NPZ, safetensors, JSON, zip."""
+"""Arrays, records and tables to the bytes of a file: NPZ, safetensors, JSON, Parquet, zip."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """One date for every member, so that the same content gives the same bytes."""
@@ -57,3 +60,22 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def table_bytes(frame: pd.DataFrame, kind: Literal["parquet", "csv"]) -> bytes:
+    """A table as the bytes of a file, without its index.
+
+    Args:
+        frame: the table.
+        kind: `parquet`, or `csv` in UTF-8 with a header.
+
+    Raises:
+        ValueError: another kind.
+    """
+    if kind == "parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        return buffer.getvalue()
+    if kind == "csv":
+        return frame.to_csv(index=False, lineterminator="\n").encode()
+    raise ValueError(f"expected a kind of parquet or csv, got {kind!r}")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from analytics.serve import lens, pictures
+from analytics.serve import importance, lens, pictures, pruned
 from analytics.serve.guard import Handler, Problem, guarded
 from analytics.serve.state import Services, services
 
@@ -24,7 +24,7 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
     Args:
         get: gives the services at each request; tests pass their own.
     """
-    record = "/atlas/lens/{token}"
+    record, study = "/atlas/lens/{token}", "/atlas/importance/{token}"
     return [
         _route("/atlas/health", get, health),
         _route(record, get, lens.describe),
@@ -33,6 +33,12 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
         _route(f"{record}/norms", get, lens.norms),
         _route(f"{record}/pca", get, lens.pca),
         _route(f"{record}/export/{{kind}}", get, lens.export),
+        _route(study, get, importance.describe),
+        _route(f"{study}/values", get, importance.values),
+        _route(f"{study}/probabilities", get, importance.probabilities),
+        _route(f"{study}/head", get, importance.head),
+        _route(f"{study}/export/{{kind}}", get, importance.export),
+        _route("/atlas/pruned/{token}", get, pruned.download),
         _route("/atlas/picture/{token}", get, pictures.show),
         _route("/atlas/upload", get, pictures.upload, ("PUT",)),
         _route("/atlas/{rest:path}", get, unknown, _EVERY_METHOD),

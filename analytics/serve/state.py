@@ -13,9 +13,11 @@ from analytics.jobs.queue import JobQueue
 from analytics.serve.cache import BoundedCache, RecordCache
 from analytics.serve.signer import Signer, read_secret
 from analytics.store.pictures import PictureStore
+from analytics.store.results import ResultStore
 
 if TYPE_CHECKING:
     from analytics.models.pool import ModelPool
+    from analytics.studies.importance_record import Importance
 
 MEBIBYTE = 2**20
 _ONE_AT_A_TIME = threading.Lock()
@@ -34,6 +36,7 @@ class Settings:
     device: str = "auto"
     record_bytes: int = 1024 * MEBIBYTE
     picture_cache_bytes: int = 64 * MEBIBYTE
+    study_cache_bytes: int = 64 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Services:
     """The parts that routes and pages share; one object for each process.
 
     `decoding` bounds how many pictures are decoded at a time: one can take 300 MB.
-    `encoded` holds pictures as the browser gets them, (bytes, media type).
+    `encoded` holds pictures as the browser gets them, (bytes, media type). `importance` keeps
+    results on disk and `importances` those in use, by key and number of parts.
     """
 
     data_dir: Path
@@ -52,6 +56,8 @@ class Services:
     jobs: JobQueue
     signer: Signer
     encoded: BoundedCache[tuple[bytes, str]]
+    importance: ResultStore
+    importances: BoundedCache[Importance]
     decoding: threading.BoundedSemaphore
 
     def close(self) -> None:
@@ -70,6 +76,7 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         ValueError: the folder cannot be used.
     """
     from analytics.models.pool import ModelPool
+    from analytics.serve import importance_work
     from analytics.serve.work import attend_work
 
     chosen = settings or Settings()
@@ -92,9 +99,15 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         jobs=jobs,
         signer=signer,
         encoded=BoundedCache(chosen.picture_cache_bytes),
+        importance=ResultStore(data_dir / "importance"),
+        importances=BoundedCache(chosen.study_cache_bytes),
         decoding=threading.BoundedSemaphore(2),
     )
     jobs.register("attend", attend_work(made))
+    jobs.register("importance", importance_work.importance_work(made))
+    jobs.register("curves", importance_work.curves_work(made))
+    jobs.register("partial", importance_work.partial_work(made))
+    jobs.register("prune", importance_work.prune_work(made))
     return made
 
 

@@ -42,15 +42,11 @@ class ResultStore:
             OSError: the folder cannot be written.
         """
         if self.plan(key) is None:
-            text = json.dumps(plan, ensure_ascii=False, indent=2).encode()
-            self._write(self._place(key) / "plan.json", text)
+            self.attach(key, "plan", plan)
 
     def plan(self, key: str) -> dict[str, Any] | None:
         """What was to be computed, or None where there is no such result."""
-        try:
-            return json.loads((self._place(key) / "plan.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return self.attached(key, "plan")
 
     def put(
         self, key: str, part: int, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
@@ -79,6 +75,26 @@ class ResultStore:
                 path.unlink(missing_ok=True)  # it is computed again
                 continue
             yield int(path.stem), arrays, about
+
+    def attach(self, key: str, name: str, about: Mapping[str, Any]) -> None:
+        """Keep plain values under a name beside a result's parts."""
+        self._write(self._place(key) / f"{name}.json", json.dumps(about).encode())
+
+    def attached(self, key: str, name: str) -> dict[str, Any] | None:
+        """What was kept under a name; None where nothing was."""
+        try:
+            return json.loads((self._place(key) / f"{name}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def count(self, key: str) -> int:
+        """How many parts there are."""
+        return len(list(self._place(key).glob("[0-9]*.npz")))
+
+    def trim(self, keep: int) -> None:
+        """Forget all but the `keep` results begun last."""
+        for key in self.keys()[keep:]:
+            self.remove(key)
 
     def keys(self) -> list[str]:
         """Keys of all results, the one written last first."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from analytics.capture.recording import capture, switch_off
 from analytics.metrics.ranking import removal_order
 from analytics.studies.attend import Progress
 from analytics.studies.features import read_batches
+from analytics.studies.importance_tables import mean_importance
 from analytics.studies.reading import Reader
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def pruning_curves(
         loaded: the model of the record.
         sites: where it attends.
         images: pictures on which the quality is measured; best not those of the record.
-        record: gives the orders, by each metric's mean over its images.
+        record: gives the orders, by each metric's mean over its images; signed ones count by
+            size, and heads that were not measured go last.
         labels: class of each picture, with `readout`: the quality is then the share named
             right; without labels it is the mean cosine to the unpruned embedding.
         readout: names the classes.
@@ -69,15 +71,22 @@ def pruning_curves(
         orders: how many random orders.
         seed: of the random orders.
         progress: called with (done, total, what is being done); may raise to cancel.
+
+    Raises:
+        ValueError: no picture can be read, or labels that are all unknown or that the
+            read-out does not have.
     """
     report = progress or (lambda done, total, message: None)
+    report(0, 0, "reading the pictures")
     batches = list(read_batches(images, loaded, fit, 8))
+    if not batches:
+        raise ValueError("expected pictures that can be read, got none; add pictures")
     named = [None if labels is None else [labels[i] for i in b.indices] for b in batches]
     measure = quality_of(loaded, sites, [b.pixels for b in batches], named, readout)
     total = len(record.heads)
     removed = tuple(dict.fromkeys(round(share * total) for share in SHARES))
     generator = np.random.default_rng(seed)
-    ways = {name: removal_order(_means(record, name)) for name in record.metrics}
+    ways = {name: removal_order(mean_importance(record, name)) for name in record.metrics}
     rows: dict[str, tuple[float, ...]] = {}
     shuffled = [generator.permutation(total) for _ in range(orders)]
     known = {0: measure(()), total: measure(record.heads)}
@@ -96,6 +105,7 @@ def pruning_curves(
     for name, order in ways.items():
         rows[name] = curve(order, name)
     random = np.array([curve(order, "random order") for order in shuffled])
+    random = random.reshape(orders, len(removed))  # no random order is asked for: (0, points)
     with_labels = readout is not None and labels is not None
     quality = "share named right" if with_labels else "cosine to the unpruned embedding"
     return PruningCurves(quality, removed, rows, random, sum(len(b.indices) for b in batches))
@@ -116,31 +126,61 @@ def quality_of(
         pixels: batches, (b, 3, height, width).
         labels: of each batch; None measures the cosine to the unpruned embedding.
         readout: names the classes.
+
+    Raises:
+        ValueError: labels that are all unknown, or that the read-out does not have.
     """
     by_class = readout is not None and all(one is not None for one in labels)
     reader = Reader(loaded, frozenset(), readout if by_class else None)
-    clean = [_read(loaded, sites, reader, batch, ()) for batch in pixels]
-    right = None
+    truth = None
     if by_class and readout is not None:
-        right = [
-            torch.tensor(
-                [-1 if name is None else readout.classes.index(name) for name in one or ()]
-            )
-            for one in labels
-        ]
+        truth = class_rows([name for one in labels for name in one or ()], readout)
+    clean = [] if by_class else [_read(loaded, sites, reader, batch, ()) for batch in pixels]
 
     def quality(heads: Sequence[tuple[int, int]]) -> float:
         found = [_read(loaded, sites, reader, batch, heads) for batch in pixels]
-        if right is None:
+        if truth is None:
             cosine = torch.nn.functional.cosine_similarity
             return float(
                 torch.cat([cosine(a, b) for a, b in zip(clean, found, strict=True)]).mean()
             )
-        truth = torch.cat(right)
         hits = torch.cat([one.argmax(1).cpu() for one in found]) == truth
         return float(hits[truth >= 0].float().mean())
 
     return quality
+
+
+def class_rows(labels: Sequence[str | None], readout: ReadOut) -> Tensor:
+    """Labels as positions in the read-out's classes, int64 (images,); -1 where unknown.
+
+    Raises:
+        ValueError: labels that are all unknown, or that the read-out does not have.
+    """
+    places: dict[str | None, int] = {name: place for place, name in enumerate(readout.classes)}
+    places[None] = -1
+    unknown = sorted({str(name) for name in labels if name not in places})
+    if unknown or not any(name is not None for name in labels):
+        raise ValueError(
+            f"expected labels out of the read-out's classes ({', '.join(readout.classes[:8])}), "
+            f"got {unknown[0] if unknown else 'none'}; fit a read-out on these labels"
+        )
+    return torch.tensor([places[name] for name in labels])
+
+
+def curves_values(curves: PruningCurves) -> dict[str, Any]:
+    """Curves as plain values that JSON can hold."""
+    return {**asdict(curves), "random": curves.random.tolist()}
+
+
+def restore_curves(values: Mapping[str, Any]) -> PruningCurves:
+    """What `curves_values` was given."""
+    return PruningCurves(
+        values["quality"],
+        tuple(values["removed"]),
+        {name: tuple(points) for name, points in values["metrics"].items()},
+        np.asarray(values["random"], np.float64).reshape(-1, len(values["removed"])),
+        values["num_images"],
+    )
 
 
 @torch.no_grad()
@@ -157,10 +197,3 @@ def _read(
     with capture(loaded.module, sites, gates=switch_off(sites, heads)):
         read = reader.read(*forward_with_read(loaded.module, pixels, reader.read_layer))
     return read.embedding.float() if read.probabilities is None else read.probabilities
-
-
-def _means(record: Importance, name: str) -> np.ndarray:
-    """Mean over the pictures measured; a head that was not measured counts as unimportant."""
-    table = record.table(name)
-    counted = np.isfinite(table).sum(0)
-    return np.where(counted, np.nansum(table, axis=0) / np.maximum(counted, 1), 0.0)

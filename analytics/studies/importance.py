@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +85,7 @@ def measure_importance(
     progress: Progress | None = None,
     command: str = "",
     sites: SiteMap | None = None,
+    request: Mapping[str, Any] | None = None,
 ) -> Importance:
     """Take out every head in turn and measure what changes, for every picture.
 
@@ -106,6 +107,7 @@ def measure_importance(
         progress: called with (done, total, what is being done); may raise to cancel.
         command: what was typed, for the provenance.
         sites: where the model attends, when already known.
+        request: plain values that are kept with the result for whoever asked for it.
 
     Raises:
         ValueError: no picture can be read, too few pictures for the ablation, labels that the
@@ -123,6 +125,7 @@ def measure_importance(
     sites = sites or find_sites(loaded.module, loaded.input_size)
     effects = HeadEffects(loaded, sites, metrics, readout)
     plan = _plan(loaded, key, found, metrics, ablation, readout, fit, seed, command)
+    plan["request"] = dict(request or {})
     parts = [] if store is None else [(a, b) for _, a, b in store.parts(key)]
     if store is not None:
         store.begin(key, plan)

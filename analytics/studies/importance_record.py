@@ -77,6 +77,17 @@ class Importance:
             raise ValueError(f"expected a metric out of {', '.join(self.metrics)}; got {metric!r}")
         return self.values[self.metrics.index(metric)]
 
+    def mean(self, metric: str) -> np.ndarray:
+        """Mean of one metric over the pictures it was measured on, (heads,); NaN where on none.
+
+        Raises:
+            ValueError: it was not measured.
+        """
+        table = self.table(metric)
+        counted = np.isfinite(table).sum(axis=0)
+        total = np.where(np.isfinite(table), table, 0.0).sum(axis=0, dtype=np.float64)
+        return np.where(counted > 0, total / np.maximum(counted, 1), np.nan)
+
     def column(self, layer: int, head: int) -> int:
         """Position of a head in the tables.
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from analytics.metrics.ranking import removal_order
 from analytics.models.pruning import count_parameters, obstacle, prune_heads
 from analytics.studies.attend import Progress
+from analytics.studies.importance_tables import mean_importance
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from analytics.capture.sites import SiteMap
     from analytics.io.labelled import ImageSource
+    from analytics.models.readout import ReadOut
     from analytics.models.registry import LoadedModel
     from analytics.studies.importance_record import Importance
     from analytics.studies.latency import Latency
@@ -33,7 +36,7 @@ class Pruned:
     `heads` are the (layer, head) pairs that are gone. `predicted` is the cosine to the
     unpruned embedding that the single effects add up to (ours: effects are taken to add up),
     None where the cls shift was not measured; `measured` the one found. `accuracy` is (before,
-    after) of the read-out on its held-out pictures, None without one.
+    after) of the read-out on the pictures with a label, None without one.
     """
 
     module: nn.Module
@@ -72,13 +75,13 @@ def least_important(
         budget: below 1 a share of all heads (rounded), otherwise a number of heads.
 
     Raises:
-        ValueError: a budget that is negative or larger than there are heads.
+        ValueError: a budget that is negative, larger than there are heads or no whole number.
     """
-    count = round(budget * len(heads)) if budget < 1 else int(budget)
-    if not 0 <= count <= len(heads) or budget < 0:
+    if not 0 <= budget <= len(heads) or (budget >= 1 and budget != int(budget)):
         raise ValueError(
             f"expected a budget below 1 (a share) or of 1 to {len(heads)} heads; got {budget:g}"
         )
+    count = round(budget * len(heads)) if budget < 1 else int(budget)
     return tuple(heads[column] for column in removal_order(importance)[:count])
 
 
@@ -86,7 +89,7 @@ def modules_of(sites: SiteMap, heads: Pairs) -> dict[str, set[int]]:
     """Heads by the dotted name of their attention module.
 
     Raises:
-        ValueError: the model has no such layer, or a layer's heads cannot be cut out.
+        ValueError: the model has no such layer.
     """
     found: dict[str, set[int]] = {}
     for layer, head in heads:
@@ -98,10 +101,11 @@ def modules_of(sites: SiteMap, heads: Pairs) -> dict[str, set[int]]:
 
 def prune_and_measure(
     loaded: LoadedModel,
-    sites: SiteMap,
     images: Sequence[ImageSource],
     heads: Pairs,
     record: Importance | None = None,
+    labels: Sequence[str | None] | None = None,
+    readout: ReadOut | None = None,
     fit: Fit = "crop",
     rounds: int = 8,
     progress: Progress | None = None,
@@ -110,61 +114,117 @@ def prune_and_measure(
 
     Args:
         loaded: the model.
-        sites: where it attends.
         images: pictures on which embeddings are compared and time is taken.
         heads: (layer, head) pairs to remove.
         record: gives the predicted quality where it has the cls shift.
+        labels: class of each picture, None where unknown; with `readout`.
+        readout: names classes from either model's features.
         fit: how a picture is brought to the model's input size.
         rounds: of the timing.
         progress: called with (done, total, what is being done); may raise to cancel.
 
     Raises:
-        ValueError: no heads, a head that is not there, or a family that cannot be cut.
+        ValueError: no heads, a head that is not there, a family that cannot be cut, no picture
+            that can be read, or labels that the read-out does not know.
     """
-    import torch
-
-    from analytics.studies.features import read_batches
+    from analytics.capture.tracing import find_sites
     from analytics.studies.latency import measure_latency
-    from analytics.studies.reading import Reader
 
     if not heads:
         raise ValueError("expected at least one head to remove, got none; choose heads or a budget")
     report = progress or (lambda done, total, message: None)
     report(0, 3, "cutting heads out")
+    sites = find_sites(loaded.module, loaded.input_size)
     module = prune_heads(loaded.module, modules_of(sites, heads))
     report(1, 3, "comparing embeddings")
-    reader = Reader(loaded, frozenset(), None)
-    cosines, first = [], None
-    for batch in read_batches(images, loaded, fit, 8):
-        first = batch.pixels if first is None else first
-        with torch.no_grad():
-            ends = [one.forward_features(batch.pixels) for one in (loaded.module, module)]  # type: ignore[operator]
-        before, after = (reader.embedding(end).float() for end in ends)
-        cosines.append(torch.nn.functional.cosine_similarity(before, after))
-    if first is None:
-        raise ValueError("expected pictures that can be read, got none; add pictures")
+    found = _compare(loaded, module, images, labels, readout, fit)
     report(2, 3, "taking the time of both models")
-    latency = measure_latency({"full": loaded.module, "pruned": module}, first, rounds)
+    latency = measure_latency({"full": loaded.module, "pruned": module}, found.first, rounds)
     report(3, 3, "done")
-    found = torch.cat(cosines)
     return Pruned(
         module,
         heads,
         (count_parameters(loaded.module), count_parameters(module)),
         latency,
         None if record is None else predicted_cosine(record, heads),
-        float(found.mean()),
-        len(found),
+        float(found.cosines.mean()),
+        len(found.cosines),
+        found.accuracy,
     )
+
+
+class _Compared(NamedTuple):
+    """Cosine of each picture's two embeddings, accuracies, and the first batch of pictures."""
+
+    cosines: Tensor
+    accuracy: tuple[float, float] | None
+    first: Tensor
+
+
+def _compare(
+    loaded: LoadedModel,
+    module: nn.Module,
+    images: Sequence[ImageSource],
+    labels: Sequence[str | None] | None,
+    readout: ReadOut | None,
+    fit: Fit,
+) -> _Compared:
+    """Run both models on the pictures."""
+    import torch
+
+    from analytics.studies.curves import class_rows
+    from analytics.studies.features import read_batches
+    from analytics.studies.reading import Reader
+    from analytics.studies.slopes import forward_with_read
+
+    by_class = readout is not None and labels is not None
+    reader = Reader(loaded, frozenset(), readout if by_class else None)
+    cosines, named, kept = [], [], list[int]()
+    first: Tensor | None = None
+    for batch in read_batches(images, loaded, fit, 8):
+        first = batch.pixels if first is None else first
+        with torch.no_grad():
+            before, after = (
+                reader.read(*forward_with_read(one, batch.pixels, reader.read_layer))
+                for one in (loaded.module, module)
+            )
+        pair = before.embedding.float(), after.embedding.float()
+        cosines.append(torch.nn.functional.cosine_similarity(*pair))
+        if before.probabilities is not None and after.probabilities is not None:
+            named.append(torch.stack([before.probabilities, after.probabilities]).argmax(2).cpu())
+        kept += batch.indices
+    if first is None:
+        raise ValueError("expected pictures that can be read, got none; add pictures")
+    accuracy = None
+    if readout is not None and labels is not None:
+        truth = class_rows([labels[row] for row in kept], readout)
+        right = (torch.cat(named, dim=1) == truth)[:, truth >= 0].float().mean(dim=1)
+        accuracy = (float(right[0]), float(right[1]))
+    return _Compared(torch.cat(cosines), accuracy, first)
 
 
 def predicted_cosine(record: Importance, heads: Pairs) -> float | None:
     """1 minus the sum of the heads' mean cls shifts, at least -1; None where unmeasured (ours)."""
     if "cls_shift" not in record.metrics:
         return None
-    table = record.table("cls_shift")
-    columns = [record.column(*pair) for pair in heads]
-    return max(-1.0, 1.0 - float(np.nanmean(table[:, columns], axis=0).sum()))
+    means = mean_importance(record, "cls_shift")
+    for pair in heads:
+        record.column(*pair)  # refuses a head that is not there
+    return added_up(dict(zip(record.heads, means.tolist(), strict=True)), heads)
+
+
+def added_up(shifts: Mapping[tuple[int, int], float], heads: Pairs) -> float | None:
+    """The cosine that is left if the heads' effects add up (ours).
+
+    Args:
+        shifts: mean cls shift of each head.
+        heads: those removed.
+
+    Returns:
+        1 minus the sum of their shifts, at least -1; None where one was not measured.
+    """
+    total = sum(shifts.get(pair, math.nan) for pair in heads)
+    return None if math.isnan(total) else max(-1.0, 1.0 - total)
 
 
 def prune_iteratively(
@@ -184,7 +244,7 @@ def prune_iteratively(
         images: pictures to measure on.
         metric: the importance; signed ones count by size.
         budget: as in `least_important`, of the full model's heads.
-        steps: how often heads are removed, about as many each time.
+        steps: how often heads are removed, about as many each time; at least 1.
         fit: how a picture is brought to the model's input size.
         seed: of random draws.
         progress: called with (done, total, what is being done); may raise to cancel.
@@ -193,17 +253,21 @@ def prune_iteratively(
         (layer, head) pairs of the full model, in the order of their removal.
 
     Raises:
-        ValueError: a family that cannot be cut, or as `measure_importance`.
+        ValueError: no step, a family that cannot be cut, or as `measure_importance`.
     """
     from analytics.capture.tracing import find_sites
     from analytics.studies.importance import measure_importance
 
+    if steps < 1:
+        raise ValueError(f"expected at least 1 step, got {steps}; 1 removes all heads at once")
     report = progress or (lambda done, total, message: None)
     sites = find_sites(loaded.module, loaded.input_size)
     for site in sites.sites:
         reason = obstacle(loaded.module, site.module)
         if reason:
-            raise ValueError(f"the heads of {site.module} cannot be cut out: {reason}")
+            raise ValueError(
+                f"the heads of {site.module} cannot be cut out: {reason}. Use zero ablation instead"
+            )
     left = {site.module: list(range(site.num_heads)) for site in sites.sites}
     layer_of = {site.module: site.index for site in sites.sites}
     everything = sum(map(len, left.values()))
@@ -224,7 +288,7 @@ def prune_iteratively(
         record = measure_importance(
             smaller, images, (metric,), fit=fit, seed=seed, progress=inner, sites=now
         )
-        means = np.abs(np.nanmean(record.table(metric), axis=0))
+        means = mean_importance(record, metric)
         for site_index, place in least_important(record.heads, means, wanted):
             name = now.sites[site_index].module
             gone.append((layer_of[name], left[name][place]))

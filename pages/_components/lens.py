@@ -47,11 +47,11 @@ _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
 @cache
-def joined(names: tuple[str, ...] = MODULES) -> str:
-    """One ES module out of several, in the order given."""
+def joined(names: tuple[str, ...] = MODULES, folder: Path = FOLDER) -> str:
+    """One ES module out of several in a folder, in the order given."""
     parts = []
     for name in names:
-        text = (FOLDER / name).read_text(encoding="utf-8")
+        text = (folder / name).read_text(encoding="utf-8")
         parts.append(f"// {name}\n" + _EXPORT.sub("", _IMPORT.sub("", text)))
     return "\n".join(parts)
 

@@ -18,6 +18,7 @@ from analytics.serve.signer import Signer
 from analytics.serve.state import Services, Settings
 from analytics.store.pictures import PictureStore
 from analytics.store.provenance import make_provenance
+from analytics.store.results import ResultStore
 from analytics.types import PatchGrid, Picture, TokenLayout
 
 WEIGHTS = "b" * 64
@@ -124,6 +125,8 @@ def here(tmp_path, record):
         jobs=JobQueue(tmp_path / "jobs"),
         signer=Signer(b"s" * 32),
         encoded=BoundedCache(100_000),
+        importance=ResultStore(tmp_path / "importance"),
+        importances=BoundedCache(100_000),
         decoding=threading.BoundedSemaphore(2),
     )
     made.records.put(record)

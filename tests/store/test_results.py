@@ -63,6 +63,26 @@ def test_unknown_results_are_none_and_removed_ones_gone(store):
     assert store.keys() == []
 
 
+def test_values_are_kept_beside_the_parts(store):
+    store.begin("abc", {})
+    store.put("abc", 0, {"values": np.ones(3)}, {})
+    assert store.attached("abc", "curves") is None
+    store.attach("abc", "curves", {"removed": [0, 4]})
+    assert store.attached("abc", "curves") == {"removed": [0, 4]}
+    assert store.count("abc") == 1
+
+
+def test_only_the_newest_results_are_kept(store):
+    import os
+
+    for number in range(4):
+        store.begin(f"k{number}", {})
+        plan = store._folder / f"k{number}" / "plan.json"
+        os.utime(plan, (number, number))
+    store.trim(2)
+    assert store.keys() == ["k3", "k2"]
+
+
 def test_a_key_cannot_leave_the_folder(store):
     with pytest.raises(ValueError, match="letters and digits"):
         store.plan("../secret")

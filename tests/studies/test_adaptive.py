@@ -91,6 +91,15 @@ def test_equal_heads_run_to_the_end_and_ties_go_to_the_lower_index():
     assert result.decided
 
 
+def test_ties_but_for_rounding_end_as_in_the_whole_table():
+    generator = np.random.default_rng(0)
+    column = generator.lognormal(size=40)
+    table = np.stack([generator.permutation(column) for _ in range(12)], axis=1)
+    result = search(table, k=4, first=30)
+    assert set(result.top) == set(top_heads(table.mean(axis=0), 4))
+    assert result.exact
+
+
 @pytest.mark.parametrize("images", [1, 5, 12, 23])
 def test_few_images_are_all_measured(images):
     table = population(images=images)

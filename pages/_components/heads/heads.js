@@ -1,0 +1,121 @@
+/** Entry of the component: Streamlit calls it on mount and on every change of its data. */
+import { fetchAtlas } from "./atlas.js";
+import { createDesk } from "./desk.js";
+import { failure } from "../lens/rows.js";
+
+const REST_TELL_MS = 350;
+const ASK_AGAIN_MS = 2000;
+const desks = new WeakMap();
+
+async function fetchMeta(address) {
+  const response = await fetch(address, { cache: "no-store" });
+  if (!response.ok) throw await failure(response);
+  return response.json();
+}
+
+/** What of a study changes while it is computed. */
+function stamp(meta) {
+  return [meta.id, meta.images_done, meta.complete, Boolean(meta.curves), Boolean(meta.agreement)].join();
+}
+
+function createHeads(root) {
+  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const cache = new Map(); // details of heads, by address
+  let component = null;
+  let desk = null;
+  let token = null;
+  let serial = null;
+  let seen = "";
+  let awaitsCurves = false;
+  let later = 0;
+  let again = 0;
+
+  function say(message) {
+    part("message").hidden = !message;
+    part("message").textContent = message ?? "";
+  }
+
+  /** Python hears the last view only, once the user rests. */
+  function tell(view) {
+    clearTimeout(later);
+    later = setTimeout(() => component.setStateValue("view", view), REST_TELL_MS);
+  }
+
+  function trigger(name, value) {
+    if (name === "curves") {
+      awaitsCurves = true;
+      showWaiting();
+      askAgain();
+    }
+    component.setTriggerValue(name, value);
+  }
+
+  function showWaiting() {
+    part("curvesWord").hidden = !awaitsCurves;
+    part("curvesButton").hidden = awaitsCurves;
+  }
+
+  function askAgain() {
+    clearTimeout(again);
+    again = setTimeout(() => show(component.data), ASK_AGAIN_MS);
+  }
+
+  function mount(atlas, data) {
+    const before = desk && data.serial === serial ? desk.before() : null;
+    desk?.close();
+    serial = data.serial;
+    root.dataset.ready = "true";
+    const gone = () => component.setTriggerValue("gone", data.token);
+    desk = createDesk(root, atlas, data, before, cache, { tell, trigger, gone });
+    awaitsCurves = awaitsCurves && !atlas.curves;
+    showWaiting();
+    say(null);
+  }
+
+  async function show(data) {
+    const mine = data.token;
+    clearTimeout(again);
+    token = mine;
+    try {
+      const meta = await fetchMeta(`${data.base}/atlas/importance/${mine}`);
+      const now = `${mine} ${stamp(meta)}`;
+      const fresh = now !== seen || data.serial !== serial;
+      const atlas = fresh ? await fetchAtlas(data.base, meta) : null;
+      if (token !== mine || !root.isConnected) return;
+      seen = now;
+      if (atlas) mount(atlas, data);
+      if (!meta.complete || awaitsCurves) askAgain();
+    } catch (error) {
+      if (token !== mine) return;
+      if (error.status === 410) component.setTriggerValue("gone", mine);
+      else say(error.message);
+    }
+  }
+
+  return {
+    update(next) {
+      component = next;
+      const { data } = next;
+      if (data.token !== token || (desk && data.serial !== serial)) show(data);
+      // The theme's variables change without a word: read them again after the page has settled.
+      requestAnimationFrame(() => desk?.recolour());
+    },
+    close() {
+      clearTimeout(later);
+      clearTimeout(again);
+      token = null;
+      desk?.close();
+    },
+  };
+}
+
+export default function heads(component) {
+  const { parentElement } = component;
+  const root = parentElement.querySelector(".heads");
+  if (!desks.has(root)) desks.set(root, createHeads(root));
+  desks.get(root).update(component);
+  return () => {
+    desks.get(root)?.close();
+    desks.delete(root);
+  };
+}

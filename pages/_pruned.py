@@ -1,0 +1,90 @@
+"""A pruned model: asked for on the Heads page, shown with what it costs and saves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from pages._job import watch
+from pages._shared import here, note
+from pages._study import lane
+
+RUNNING = "heads_prune_job"
+
+
+def begin(study: str, wanted: Mapping[str, Any]) -> None:
+    """Ask for a model without the chosen heads."""
+    params = {"result": study, "heads": [list(pair) for pair in wanted["heads"]]}
+    text = json.dumps(params, sort_keys=True)
+    key = "prune-" + hashlib.sha256(text.encode()).hexdigest()[:24]
+    here().jobs.submit("prune", params, key, lane())
+    st.session_state[RUNNING] = key
+
+
+def show_finished() -> None:
+    """Progress while it runs; a dialog with the result once it is there."""
+    key = str(st.session_state.get(RUNNING, ""))
+    job = here().jobs.get(key)
+    if job is None:
+        return
+    if job.alive:
+        watch(key)
+        return
+    del st.session_state[RUNNING]
+    if job.state == "done":
+        _dialog(job.result)
+    else:
+        note(job.error or "Pruning was stopped; nothing was written.")
+
+
+@st.dialog("Pruned model", width="medium")
+def _dialog(found: Mapping[str, Any]) -> None:
+    before, after = found["parameters"]
+    slow, fast = found["milliseconds"]
+    ratio, low, high = found["ratio"]
+    lines = [
+        "| | full | pruned |",
+        "|---|---:|---:|",
+        f"| Parameters | {before:,} | {after:,} ({after / before - 1:+.1%}) |",
+        f"| Time of one batch, {found['threads']} threads | {slow:.0f} ms | {fast:.0f} ms |",
+    ]
+    if found["accuracy"]:
+        right, left = found["accuracy"]
+        lines.append(
+            f"| Named right, {found['images']} held-out pictures | {right:.1%} | {left:.1%} |"
+        )
+    st.markdown(f"**{len(found['heads'])} heads removed.**\n\n" + "\n".join(lines))
+    predicted = found["predicted"]
+    expected = "" if predicted is None else f"; single effects add up to {predicted:.3f}"
+    st.markdown(
+        f"Cosine to the unpruned embedding {found['measured']:.3f} over {found['images']} pictures"
+        f"{expected}. Pruned over full time {ratio:.2f} (middle 80 % of rounds {low:.2f} to "
+        f"{high:.2f})."
+    )
+    _verdict(found)
+    address = f"/atlas/pruned/{here().signer.sign(found['file'])}"
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    st.link_button(
+        "Download checkpoint, recipe and loader", f"/{base}{address}" if base else address
+    )
+    names = ", ".join(f"L{layer} H{head}" for layer, head in sorted(map(tuple, found["heads"])))
+    st.caption(f"Removed: {names}. The zip holds a loader for plain timm; see the how-to.")
+
+
+def _verdict(found: Mapping[str, Any]) -> None:
+    """Whether the accuracy stayed within what chance allows."""
+    if not found["accuracy"]:
+        return
+    from analytics.models.readout import wilson_interval
+
+    total = found["images"]
+    low, high = wilson_interval(round(found["accuracy"][0] * total), total)
+    inside = low <= found["accuracy"][1] <= high
+    words = "lies within" if inside else "does NOT lie within"
+    st.markdown(
+        f"The pruned accuracy {words} the 95 % interval of the full model, {low:.1%} to {high:.1%}."
+    )
