@@ -32,7 +32,6 @@ from analytics.metrics.ranking import rank_agreement, top_heads
 from analytics.models.registry import load_model, parse_model
 from analytics.studies.adaptive import find_top_heads
 from analytics.studies.effects import HeadEffects
-from analytics.studies.slopes import along_random_direction, gate_slopes
 
 PLAIN = "plain forward"
 PREVIEWS = ("sensitivity", "taylor")
@@ -83,13 +82,12 @@ def preview_part(args: argparse.Namespace) -> dict:
 
 
 def preview_ways(images: int) -> Ways:
-    """The plain pass; each preview as a study measures it; the gates' slopes alone."""
+    """The plain pass, and each preview as a study measures it."""
     loaded = load_model(parse_model("bundled"))
     module, sites = loaded.module, find_sites(loaded.module, loaded.input_size)
     pixels = torch.randn(images, 3, *loaded.input_size, generator=torch.Generator().manual_seed(0))
     effects = {name: HeadEffects(loaded, sites, (name,)) for name in PREVIEWS}
     prototypes = torch.randn(images, module.num_features)
-    reader, loss = effects["sensitivity"].reader, partial(along_random_direction, seed=0)
 
     @torch.no_grad()
     def plain() -> Tensor:
@@ -106,7 +104,6 @@ def preview_ways(images: int) -> Ways:
         PLAIN: plain,
         **{name: partial(preview, name) for name in PREVIEWS},
         "taylor, with prototypes": with_prototypes,
-        "slopes alone": lambda: gate_slopes(loaded, sites, sites.sites, reader, pixels, loss),
     }
 
 

@@ -14,6 +14,7 @@ from pages._shared import (
     BUNDLED,
     FIT,
     MODEL,
+    OFF,
     OWN_PICTURES,
     PICTURE,
     SIZE,
@@ -46,6 +47,7 @@ class Address:
     model: str = BUNDLED
     weights: str = ""
     image: str = ""
+    off: tuple[tuple[int, int], ...] = ()
     size: int | None = None
     fit: Fit = "crop"
     view: Mapping[str, Any] = field(default_factory=dict)
@@ -59,13 +61,14 @@ def read(params: Mapping[str, str]) -> tuple[Address, list[str]]:
         for each part that was left out.
     """
     notes: list[str] = []
-    fit = _choice(params, "fit", get_args(Fit), "crop", notes)
+    fit = choice(params, "fit", get_args(Fit), "crop", notes)
     return (
         Address(
             model=_model(params.get("model", ""), notes),
             weights=params.get("weights", ""),
             image=params.get("image", "").lower(),
-            size=_number(params, "size", notes),
+            off=_pairs(_heads(params, "off", notes)),
+            size=number(params, "size", notes),
             fit=fit,  # type: ignore[arg-type]  # one of Fit, checked above
             view=_view(params, notes),
         ),
@@ -81,7 +84,8 @@ def _model(text: str, notes: list[str]) -> str:
     return text.strip() or BUNDLED
 
 
-def _number(params: Mapping[str, str], name: str, notes: list[str]) -> int | None:
+def number(params: Mapping[str, str], name: str, notes: list[str]) -> int | None:
+    """A whole number of an address; None, with a note, where it is none."""
     text = params.get(name, "")
     if not text:
         return None
@@ -91,9 +95,10 @@ def _number(params: Mapping[str, str], name: str, notes: list[str]) -> int | Non
     return int(text)
 
 
-def _choice(
+def choice(
     params: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str, notes: list[str]
 ) -> str:
+    """One of the values allowed; the default, with a note, where it is none of them."""
     text = params.get(name, default) or default
     if text in allowed:
         return text
@@ -104,30 +109,31 @@ def _choice(
 def _view(params: Mapping[str, str], notes: list[str]) -> dict[str, Any]:
     view: dict[str, Any] = {}
     for name in ("layer", "head"):
-        number = _number(params, name, notes)
-        if number is not None:
-            view[name] = number
+        value = number(params, name, notes)
+        if value is not None:
+            view[name] = value
     query = params.get("q", "").replace(" ", "")
     if query and _QUERY.fullmatch(query):
         view["q"] = query
     elif query:
         notes.append(f"The link has q={query[:20]!r}; expected cls, reg0 or a patch as 7,9.")
     way = {"dir": params.get("dir") or params.get("direction", "")}
-    view["dir"] = _choice(way, "dir", ("to", "from"), "to", notes)
+    view["dir"] = choice(way, "dir", ("to", "from"), "to", notes)
     for name, allowed in _LOOKS.items():
         if name in params:
-            view[name] = _choice(params, name, allowed, allowed[0], notes)
+            view[name] = choice(params, name, allowed, allowed[0], notes)
     view |= _opacity(params.get("opacity", ""), notes)
-    view |= _heads(params.get("heads", ""), notes)
+    heads = _heads(params, "heads", notes)
+    view |= {"heads": heads} if heads else {}
     metric = params.get("metric", "")
     if metric:
         from analytics.metrics.catalogue import HEAD_METRICS
 
-        view["metric"] = _choice(params, "metric", tuple(HEAD_METRICS), "cls_shift", notes)
+        view["metric"] = choice(params, "metric", tuple(HEAD_METRICS), "cls_shift", notes)
     if "cmap" in params:
         from analytics.views.colours import NAMES
 
-        view["cmap"] = _choice(params, "cmap", NAMES, "inferno", notes)
+        view["cmap"] = choice(params, "cmap", NAMES, "inferno", notes)
     return view
 
 
@@ -138,12 +144,19 @@ def _opacity(text: str, notes: list[str]) -> dict[str, str]:
     return {}
 
 
-def _heads(text: str, notes: list[str]) -> dict[str, str]:
-    """The heads whose mean is enlarged, as `9:3,11:0` (layer:head)."""
+def _heads(params: Mapping[str, str], name: str, notes: list[str]) -> str:
+    """Heads as `9:3,11:0` (layer:head): those of a mean, or those switched off."""
+    text = params.get(name, "")
     if len(text) <= 2000 and re.fullmatch(r"(\d{1,3}:\d{1,3}(,\d{1,3}:\d{1,3})*)?", text):
-        return {"heads": text} if text else {}
-    notes.append(f"The link has heads={text[:20]!r}; expected layer:head pairs as 9:3,11:0.")
-    return {}
+        return text
+    notes.append(f"The link has {name}={text[:20]!r}; expected layer:head pairs as 9:3,11:0.")
+    return ""
+
+
+def _pairs(text: str) -> tuple[tuple[int, int], ...]:
+    """`9:3,11:0` as pairs."""
+    found = [pair.split(":") for pair in text.split(",") if pair]
+    return tuple(dict.fromkeys((int(layer), int(head)) for layer, head in found))
 
 
 def find_picture(text: str) -> str | None:
@@ -181,6 +194,7 @@ def seed() -> None:
         note(sentence)
     state = st.session_state
     state[MODEL], state[FIT], state[SIZE] = found.model, found.fit, found.size
+    state[OFF] = found.off
     state[WEIGHTS] = found.weights if found.weights and checkpoint_path(found.weights) else ""
     if found.weights and not state[WEIGHTS]:
         note("The link names a weights file that is not stored on this server; upload it again.")
@@ -213,6 +227,7 @@ def link() -> dict[str, str]:
         "image": state[PICTURE][:16] if sample else state[PICTURE],
         "size": str(state[SIZE] or ""),
         "fit": state[FIT],
+        "off": ",".join(f"{layer}:{head}" for layer, head in state.get(OFF) or ()),
     }
     return {name: value for name, value in parts.items() if value}
 

@@ -13,6 +13,7 @@ from pages._shared import (
     BUNDLED,
     FIT,
     MODEL,
+    OFF,
     PICTURE,
     SIZE,
     WEIGHTS,
@@ -88,7 +89,7 @@ def _take_model() -> None:
     name = (state["_model"] or BUNDLED).strip()
     plain = name != BUNDLED and ":" not in name and name in model_names()
     state[MODEL] = name + RANDOM if plain and not _trained(name) else name
-    state[WEIGHTS], state[SIZE] = "", None
+    state[WEIGHTS], state[SIZE], state[OFF] = "", None, ()
 
 
 def _take_random() -> None:
@@ -123,7 +124,7 @@ def _take_checkpoint() -> None:
     except (OSError, ValueError) as error:
         note(str(error))
         return
-    state[MODEL], state[WEIGHTS], state[SIZE] = name, sha256, None
+    state[MODEL], state[WEIGHTS], state[SIZE], state[OFF] = name, sha256, None, ()
 
 
 def describe_model(record: LensRecord | None) -> None:

@@ -14,7 +14,9 @@ import streamlit as st
 from pages._shared import (
     BUNDLED,
     FIT,
+    LENS_READOUT,
     MODEL,
+    OFF,
     PICTURE,
     SIZE,
     WEIGHTS,
@@ -66,10 +68,20 @@ def _params_of(
     return {"model": model, "checkpoint": checkpoint, "picture": picture, "fit": fit, "size": size}
 
 
+def _what_if() -> dict[str, object]:
+    """Heads that are switched off, and the read-out that says what this does to classes."""
+    off = st.session_state.get(OFF) or ()
+    if not off:
+        return {}
+    pairs = [list(pair) for pair in off]
+    return {"off": pairs, "readout": st.session_state.get(LENS_READOUT)}
+
+
 def wanted() -> dict[str, object]:
     """Parameters of the job for what is chosen in the left panel."""
     state = st.session_state
-    return _params_of(state[MODEL], state[WEIGHTS], state[PICTURE], state[FIT], state[SIZE])
+    chosen = _params_of(state[MODEL], state[WEIGHTS], state[PICTURE], state[FIT], state[SIZE])
+    return {**chosen, **_what_if()}
 
 
 def key_of(params: dict[str, object]) -> str:
@@ -100,6 +112,12 @@ def record_for(params: dict[str, object]) -> LensRecord | None:
 def _evicted(job: Job) -> bool:
     """Whether a finished job's record has had to leave the memory meanwhile."""
     return job.state == "done" and here().records.get(str(job.result)) is None
+
+
+def has_failed(params: dict[str, object]) -> bool:
+    """Whether the computation ended with an error."""
+    job = here().jobs.get(key_of(params))
+    return job is not None and job.state == "failed"
 
 
 def retry(params: dict[str, object]) -> Callable[[], None] | None:

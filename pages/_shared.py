@@ -26,6 +26,8 @@ MODEL, WEIGHTS, PICTURE, FIT, SIZE = (
     "atlas_fit",
     "atlas_size",
 )
+OFF, LENS_READOUT = "lens_off", "lens_readout"
+"""Heads that are switched off in the lens, as pairs; name of the read-out that judges it."""
 OWN_PICTURES = "atlas_own_pictures"
 NOTES = "atlas_notes"
 

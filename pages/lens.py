@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages import _address, _choose, _job
 from pages._components.lens import lens
-from pages._shared import PICTURE, SIZE, Shown, here, loaded_model, note, show_notes
+from pages._shared import OFF, PICTURE, SIZE, Shown, here, loaded_model, note, show_notes
 
 if TYPE_CHECKING:
     from analytics.studies.attend import LensRecord
@@ -52,7 +52,12 @@ def _record() -> LensRecord | None:
     if not st.session_state[PICTURE]:
         note("There is no picture yet; add one in the left panel.")
         return None
-    return _job.record_for(_job.wanted())
+    record = _job.record_for(_job.wanted())
+    if record is None and st.session_state.get(OFF) and _job.has_failed(_job.wanted()):
+        # Most likely a head that this model does not have: its note stays, the rest is shown.
+        st.session_state[OFF] = ()
+        st.rerun()
+    return record
 
 
 def last_record() -> LensRecord | None:
@@ -88,6 +93,9 @@ def instrument(token: str, picture: str, view: dict[str, Any]) -> None:
     if result.view:
         st.session_state[_address.VIEW] = {**view, **dict(result.view)}
     _address.write()
+    if result.off is not None:
+        st.session_state[OFF] = tuple((int(layer), int(head)) for layer, head in result.off)
+        st.rerun()
     if result.upload:
         stored = result.upload
         _address.keep_own(Shown(stored["sha256"], stored["name"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,6 +199,7 @@ def metadata(here: Services, record: LensRecord) -> dict[str, Any]:
         "caution": record.caution,
         "notes": [*record.picture.notes, *record.provenance.notes],
         "tokens": bool(record.token_norms),
+        "off": None if record.off is None else asdict(record.off),
         "urls": {
             "base": address,
             "row": f"{address}/row",

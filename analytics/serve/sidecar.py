@@ -40,7 +40,7 @@ def caption(record: LensRecord, view: LensView, layers: tuple[LayerMaps, ...]) -
     scale = "own scale of the mean" if view.heads else maps.SCALE_WORDS[view.scale]
     made = record.provenance
     lines = [
-        f"Model: {record.model_label}. {record.caution}".strip(),
+        f"Model: {record.model_label}. {record.caution}{_off_words(record)}".strip(),
         f"Picture: {record.picture.name}, {_FITS[place.fit]}, {place.width} x {place.height} px, "
         f"{grid.rows} x {grid.columns} patches.",
         f"Shown: {way}, {maps.head_words(view)}. Colours from 0 to {high:.3g} ({scale}; "
@@ -50,6 +50,14 @@ def caption(record: LensRecord, view: LensView, layers: tuple[LayerMaps, ...]) -
         + ".",
     ]
     return tuple(lines)
+
+
+def _off_words(record: LensRecord) -> str:
+    """Which heads were switched off, and what that did to the cls token."""
+    if record.off is None:
+        return ""
+    names = ", ".join(f"L{layer} H{head}" for layer, head in record.off.heads)
+    return f" Switched off: {names} (cls shift {record.off.cls_shift:.3g})."
 
 
 def _prefix_words(view: LensView, layers: tuple[LayerMaps, ...]) -> str:
@@ -103,6 +111,9 @@ def link(record: LensRecord, view: LensView) -> str:
         "cmap": view.cmap,
         "opacity": f"{view.opacity:g}",
         "heads": ",".join(f"{layer}:{head}" for layer, head in view.heads or ()),
+        "off": ",".join(f"{layer}:{head}" for layer, head in record.off.heads)
+        if record.off
+        else "",
     }
     return "?" + urlencode({name: value for name, value in fields.items() if value != ""})
 

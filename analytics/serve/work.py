@@ -12,6 +12,8 @@ from analytics.types import Fit
 
 if TYPE_CHECKING:
     from analytics.capture.sites import SiteMap
+    from analytics.models.readout import ReadOut
+    from analytics.models.registry import LoadedModel
     from analytics.serve.state import Services
 
 
@@ -20,7 +22,8 @@ def attend_work(here: Services) -> Work:
 
     Parameters of the job: `model` (id), `checkpoint` (path or None), `picture` (SHA-256),
     `fit`, `size` (pixels or None), `dtype` (default float32), `device` (default the
-    server's). The result is the id of the record.
+    server's), `off` (heads switched off, layer and head each), `readout` (name of a stored
+    read-out that names classes then, or None). The result is the id of the record.
     """
     # Where a model attends is found once for as long as the pool holds the model.
     sites: WeakKeyDictionary[Any, SiteMap] = WeakKeyDictionary()
@@ -40,15 +43,43 @@ def attend_work(here: Services) -> Work:
         report(0, 0, "reading the picture")
         fit: Fit = params.get("fit") or "crop"  # type: ignore[assignment]  # attend checks it
         sha256 = params["picture"]
-        known = lens_key(spec.id, loaded.weights_sha256, sha256, fit, loaded.input_size, dtype)
+        off = [(int(layer), int(head)) for layer, head in params.get("off") or ()]
+        readout = stored_readout(here, params.get("readout"), loaded) if off else None
+        known = lens_key(
+            spec.id,
+            loaded.weights_sha256,
+            sha256,
+            fit,
+            loaded.input_size,
+            dtype,
+            off,
+            readout.sha256 if readout else "",
+        )
         if here.records.get(known) is not None:
             return known
         picture = here.pictures.get(sha256)
         report(0, 3, "finding where the model attends")
         found = sites.get(loaded.module) or find_sites(loaded.module, loaded.input_size)
         sites[loaded.module] = found
-        record = attend(loaded, picture, fit, progress=report, sites=found)
+        record = attend(
+            loaded, picture, fit, progress=report, sites=found, off=off, readout=readout
+        )
         here.records.put(record)
         return record.id
 
     return work
+
+
+def stored_readout(here: Services, name: str | None, loaded: LoadedModel) -> ReadOut | None:
+    """The read-out stored under a name, if it was fitted on this model; otherwise None."""
+    from analytics.models.readout import check_fits, load_readout
+
+    if not name or not name.isalnum():
+        return None
+    path = here.data_dir / "readouts" / f"{name}.safetensors"
+    try:
+        readout = load_readout(path)
+        check_fits(readout, loaded.spec.public_id, loaded.weights_sha256)
+    except ValueError:
+        return None
+    return readout

@@ -12,11 +12,14 @@ import numpy as np
 
 from analytics.io.fitting import fit_picture, normalise, place, placement_notes
 from analytics.store.provenance import make_provenance
+from analytics.studies.heads_off import HeadsOff, Pairs, effect_of, gates_of
 from analytics.types import Direction, Fit, PatchGrid, Picture, Placement, Provenance, TokenLayout
 
 if TYPE_CHECKING:
     from analytics.capture.layers import LayerAttention
+    from analytics.capture.recording import Gates
     from analytics.capture.sites import SiteMap
+    from analytics.models.readout import ReadOut
     from analytics.models.registry import LoadedModel
 
 VERSION = 1
@@ -33,7 +36,8 @@ class LensRecord:
     patches. `token_norms` has, per layer, the norm of every token of the residual stream
     after that layer, float32 (tokens,), and `pca` the first three principal components of
     the patch tokens there as colours, uint8 (rows, columns, 3); both are empty where the
-    family does not give its residual stream.
+    family does not give its residual stream. `off` says which heads were switched off and
+    what that changed; None where none was.
     """
 
     id: str
@@ -46,6 +50,7 @@ class LensRecord:
     provenance: Provenance
     model_label: str
     caution: str
+    off: HeadsOff | None = None
 
     @property
     def nbytes(self) -> int:
@@ -72,9 +77,17 @@ def lens_key(
     fit: Fit,
     input_size: tuple[int, int],
     dtype: str,
+    off: Pairs = (),
+    readout: str = "",
 ) -> str:
-    """The id that `attend` gives its record for these inputs."""
-    parts = [VERSION, model, weights_sha256, picture_sha256, fit, list(input_size), dtype]
+    """The id that `attend` gives its record for these inputs.
+
+    `readout` is the hash of a read-out's numbers; it counts where heads are switched off.
+    """
+    parts: list[object] = [VERSION, model, weights_sha256, picture_sha256, fit]
+    parts += [list(input_size), dtype]
+    if off:
+        parts += [sorted(map(list, off)), readout]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -85,6 +98,8 @@ def attend(
     progress: Progress | None = None,
     command: str = "",
     sites: SiteMap | None = None,
+    off: Pairs = (),
+    readout: ReadOut | None = None,
 ) -> LensRecord:
     """Run a model on a picture and keep the attention of every layer and head.
 
@@ -95,9 +110,11 @@ def attend(
         progress: called with (done, total, what is being done); may raise to cancel.
         command: what was typed, for the provenance.
         sites: where the model attends at this size, when already known.
+        off: heads that are switched off.
+        readout: names classes from the model's features; asked where heads are off.
 
     Raises:
-        ValueError: the model has no attention that can be drawn.
+        ValueError: the model has no attention that can be drawn, or no such head.
     """
     import torch
 
@@ -117,7 +134,9 @@ def attend(
     report(1, 3, "running the model")
     pixels = normalise(fit_picture(picture, placement), loaded.mean, loaded.std)
     batch = torch.from_numpy(pixels)[None].to(loaded.device, getattr(torch, loaded.dtype))
-    layers, streams = _capture(loaded.module, sites, batch)
+    gates = gates_of(sites, off)
+    layers, streams = _capture(loaded.module, sites, batch, gates)
+    effect = effect_of(loaded, sites, batch, gates, off, readout) if off else None
     report(2, 3, "measuring tokens")
     norms, colours = _token_views(layers, streams)
     left_out = len(sites.sites) - len(sites.placed)
@@ -133,6 +152,8 @@ def attend(
             fit,
             loaded.input_size,
             loaded.dtype,
+            off,
+            readout.sha256 if readout else "",
         ),
         picture=picture,
         placement=placement,
@@ -145,17 +166,28 @@ def attend(
             loaded.spec.public_id,
             loaded.weights_sha256,
             {picture.name: picture.sha256},
-            {"fit": fit, "input_size": [height, width], "dtype": loaded.dtype, "version": VERSION},
+            {
+                "fit": fit,
+                "input_size": [height, width],
+                "dtype": loaded.dtype,
+                "version": VERSION,
+                **(
+                    {"heads_off": [f"L{layer}H{head}" for layer, head in sorted(off)]}
+                    if off
+                    else {}
+                ),
+            },
             device=loaded.device,
             notes=tuple(notes),
         ),
         model_label=loaded.label,
         caution=loaded.caution,
+        off=effect,
     )
 
 
 def _capture(
-    module: object, sites: SiteMap, batch: object
+    module: object, sites: SiteMap, batch: object, gates: Gates | None
 ) -> tuple[tuple[LayerAttention, ...], list[np.ndarray]]:
     """The layers' attention and, where the family gives it, the residual stream after each."""
     import torch
@@ -168,7 +200,16 @@ def _capture(
         # Fused layers keep q and k; only the others have to keep the map.
         return None if heads.softmax is None else heads.attention()
 
-    with torch.no_grad(), capture(module, sites, ("query", "key"), explicit_map) as captured:  # type: ignore[arg-type]
+    with (
+        torch.no_grad(),
+        capture(
+            module,  # type: ignore[arg-type]
+            sites,
+            ("query", "key"),
+            explicit_map,
+            gates,
+        ) as captured,
+    ):
         streams = forward_with_streams(module, batch)  # type: ignore[arg-type]
     drawn = [one for one in captured if one.site.placed]
     return tuple(keep_layer(one, f"L{i}") for i, one in enumerate(drawn)), list(streams)

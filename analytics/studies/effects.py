@@ -24,7 +24,7 @@ from analytics.studies.slopes import (
 )
 
 if TYPE_CHECKING:
-    from analytics.capture.sites import SiteMap
+    from analytics.capture.sites import Site, SiteMap
     from analytics.models.registry import LoadedModel
 
 Step = Callable[[int, int], None]
@@ -80,13 +80,12 @@ class HeadEffects:
         self.reader = Reader(loaded, needs, readout)
         tokens: Literal["all", "cls"] = "all" if self.reader.all_tokens else "cls"
         self._loo = LeaveOneOut(loaded.module, sites, tokens, self.reader.read_layer)
+        self._layers: tuple[Site, ...] = ()
 
     @property
     def heads(self) -> tuple[tuple[int, int], ...]:
         """(layer, head) of every column; known after the first batch."""
-        return tuple(
-            (one.site.index, head) for one in self._loo.heads for head in range(one.site.num_heads)
-        )
+        return tuple((site.index, head) for site in self._layers for head in range(site.num_heads))
 
     def measure(
         self,
@@ -111,16 +110,20 @@ class HeadEffects:
             columns: which heads to measure; the others are NaN. None for all.
             step: told after every head.
         """
-        reduce = _confidence if "confidence" in self.metrics else None
-        features = self._loo.start(pixels, reduce)
-        clean = self.reader.read(features, self._loo.read_output())
+        self._layers = self._layers or self._reached(pixels[:1])
+        slopes, clean = self._slopes(pixels, labels, prototypes, seed)
+        if clean is None or set(self.metrics) - _SLOPES:
+            features = self._loo.start(
+                pixels, _confidence if "confidence" in self.metrics else None
+            )
+            clean = self.reader.read(features, self._loo.read_output())
         classes = self._classes(clean.probabilities, labels)
         heads = self.heads
         chosen = range(len(heads)) if columns is None else columns
         empty = torch.full((len(pixels), len(heads)), torch.nan, device=pixels.device)
         values = {name: empty.clone() for name in self.metrics}
         without = None if classes is None else empty.clone()
-        self._without_removal(values, pixels, classes, prototypes, seed)
+        self._without_removal(values, slopes)
         if set(self.metrics) - _FROM_ONE_PASS:
             done = 0
             for layer, group in _groups(heads, chosen, self._at_once):
@@ -170,14 +173,7 @@ class HeadEffects:
             if without is not None and classes is not None and pruned.probabilities is not None:
                 without[:, column] = pruned.probabilities.gather(1, classes[:, None])[:, 0]
 
-    def _without_removal(
-        self,
-        values: dict[str, Tensor],
-        pixels: Tensor,
-        classes: Tensor | None,
-        prototypes: Tensor | None,
-        seed: int,
-    ) -> None:
+    def _without_removal(self, values: dict[str, Tensor], slopes: dict[str, Tensor]) -> None:
         """The metrics that come from one pass for all heads."""
         if "confidence" in values:
             values["confidence"][:] = torch.cat([one.reduced for one in self._loo.heads], dim=1)
@@ -185,18 +181,42 @@ class HeadEffects:
             parts = [self._contribution(one) for one in self._loo.heads]
             values["contribution"][:] = torch.cat(parts, dim=1)
         if "sensitivity" in values:
-            slopes = self._slopes(pixels, lambda read: along_random_direction(read, seed))
-            values["sensitivity"][:] = slopes.square()
-        if "taylor" in values and classes is not None:
-            slopes = self._slopes(pixels, lambda read: log_probability(read, classes))
-            values["taylor"][:] = metric.taylor(slopes)
-        elif "taylor" in values:
-            slopes = self._slopes(pixels, lambda read: likeness(read, prototypes))
-            values["taylor"][:] = metric.taylor(slopes)
+            values["sensitivity"][:] = slopes["sensitivity"].square()
+        if "taylor" in values:
+            values["taylor"][:] = metric.taylor(slopes["taylor"])
 
-    def _slopes(self, pixels: Tensor, loss: Loss) -> Tensor:
-        layers = [one.site for one in self._loo.heads]
-        return gate_slopes(self._loaded, self._sites, layers, self.reader, pixels, loss)
+    def _slopes(
+        self,
+        pixels: Tensor,
+        labels: Sequence[int | None],
+        prototypes: Tensor | None,
+        seed: int,
+    ) -> tuple[dict[str, Tensor], Read | None]:
+        """Slopes of the losses that are asked for, and what was read on the way."""
+
+        def class_or_likeness(read: Read) -> Tensor:
+            if read.probabilities is None:
+                return likeness(read, prototypes)
+            classes = self._classes(read.probabilities.detach(), labels)
+            assert classes is not None
+            return log_probability(read, classes)
+
+        every: dict[str, Loss] = {
+            "sensitivity": lambda read: along_random_direction(read, seed),
+            "taylor": class_or_likeness,
+        }
+        losses = {name: loss for name, loss in every.items() if name in self.metrics}
+        if not losses:
+            return {}, None
+        return gate_slopes(self._loaded, self._sites, self._layers, self.reader, pixels, losses)
+
+    @torch.no_grad()
+    def _reached(self, pixels: Tensor) -> tuple[Site, ...]:
+        """The layers that the features depend on: not a pooling layer after them."""
+        module = self._loaded.module
+        with capture(module, self._sites, reduce=lambda heads: None) as captured:
+            module.forward_features(pixels)  # type: ignore[operator]
+        return tuple(one.site for one in captured)
 
     def _contribution(self, layer: Captured) -> Tensor:
         """(b, heads); NaN where the layer has no plain projection of its joined heads."""
@@ -217,6 +237,7 @@ class HeadEffects:
         return predicted
 
 
+_SLOPES = {"taylor", "sensitivity"}
 _FROM_ONE_PASS = {"taylor", "sensitivity", "confidence", "contribution"}
 
 

@@ -58,18 +58,11 @@ def importance_key(
             "images": [list(one) for one in images],
             "metrics": list(metrics),
             "ablation": ablation,
-            "readout": None if readout is None else readout_key(readout),
+            "readout": None if readout is None else readout.sha256,
             "fit": fit,
             "seed": seed,
         }
     )
-
-
-def readout_key(readout: ReadOut) -> str:
-    """Hash of a read-out's numbers."""
-    from analytics.models.identity import weights_sha256
-
-    return weights_sha256(dict(readout.tensors))
 
 
 def measure_importance(
@@ -196,7 +189,7 @@ def _plan(
             "fit": fit,
             "input_size": list(loaded.input_size),
             "dtype": loaded.dtype,
-            "readout": None if readout is None else readout_key(readout),
+            "readout": None if readout is None else readout.sha256,
         },
         seed,
         loaded.device,

@@ -112,7 +112,8 @@ def agreement_table(record: Importance) -> pd.DataFrame:
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> float:
     both = np.isfinite(first) & np.isfinite(second)
-    return float(rank_agreement(np.stack([first[both], second[both]]))[0, 1])
+    # Rounded, so that equal rankings agree by 1 and not by a last digit less.
+    return round(float(rank_agreement(np.stack([first[both], second[both]]))[0, 1]), 12)
 
 
 def curves_table(curves: PruningCurves) -> pd.DataFrame:

@@ -11,14 +11,12 @@ from analytics.capture.leave_one_out import LeaveOneOut
 from analytics.capture.recording import Captured, Heads
 from analytics.metrics.importance import cosine_shift, probability_drop
 from analytics.metrics.partial import MODES, Mode, prune_attention
-from analytics.studies.reading import Reader
+from analytics.studies.reading import Reader, top_classes
 
 if TYPE_CHECKING:
     from analytics.capture.sites import SiteMap
     from analytics.models.readout import ReadOut
     from analytics.models.registry import LoadedModel
-
-TOP = 5
 
 
 @dataclass(frozen=True)
@@ -101,20 +99,8 @@ def partial_pruning(
         head,
         "cls_shift" if readout is None else "probability_drop",
         values,
-        _top(clean.probabilities, readout),
-        _top(after, readout),
-    )
-
-
-def _top(
-    probabilities: Tensor | None, readout: ReadOut | None
-) -> tuple[tuple[str, float], ...] | None:
-    if probabilities is None or readout is None:
-        return None
-    values, places = probabilities[0].topk(min(TOP, len(readout.classes)))
-    return tuple(
-        (readout.classes[int(place)], float(value))
-        for value, place in zip(values, places, strict=True)
+        top_classes(clean.probabilities, readout) or None,
+        top_classes(after, readout) or None,
     )
 
 

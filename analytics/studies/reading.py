@@ -111,6 +111,21 @@ def available(loaded: LoadedModel, readout: ReadOut | None) -> frozenset[Need]:
     return frozenset(have)
 
 
+def top_classes(
+    probabilities: Tensor | None, readout: ReadOut | None, count: int = 5
+) -> tuple[tuple[str, float], ...]:
+    """The most probable classes of the first picture; empty where there are no classes.
+
+    A model's own head names no classes, so theirs are numbers.
+    """
+    if probabilities is None:
+        return ()
+    values, places = probabilities[0].topk(min(count, probabilities.shape[1]))
+    names = readout.classes if readout else [f"class {i}" for i in range(probabilities.shape[1])]
+    pairs = zip(places.tolist(), values.tolist(), strict=True)
+    return tuple((names[place], value) for place, value in pairs)
+
+
 def load_decoder(loaded: LoadedModel) -> nn.Module:
     """The bundled saliency read-out on the model's device."""
     from analytics.models.bundled import load_saliency_decoder

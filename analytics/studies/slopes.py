@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,9 +26,11 @@ def gate_slopes(
     layers: Sequence[Site],
     reader: Reader,
     pixels: Tensor,
-    loss: Loss,
-) -> Tensor:
-    """Derivative of each picture's loss by the gate of every head at 1.
+    losses: Mapping[str, Loss],
+) -> tuple[dict[str, Tensor], Read]:
+    """Derivative of each picture's losses by the gate of every head at 1.
+
+    One forward pass, and one backward pass for each loss.
 
     Args:
         loaded: the model.
@@ -36,11 +38,11 @@ def gate_slopes(
         layers: the sites whose heads have a gate.
         reader: reads the forward pass.
         pixels: (b, 3, height, width).
-        loss: made of what is read.
+        losses: by name, made of what is read.
 
     Returns:
-        float32 (b, heads), layer by layer. Equals the sum over tokens and dimensions of
-        o * dL/do for the head output o.
+        Per loss float32 (b, heads), layer by layer: the sum over tokens and dimensions of
+        o * dL/do for the head output o. And what was read, without its graph.
     """
     gates = {
         site.index: torch.ones(
@@ -49,16 +51,24 @@ def gate_slopes(
         for site in layers
     }
     with torch.enable_grad(), capture(loaded.module, sites, gates=Gates(gates)):
-        total = loss(
-            reader.read(*forward_with_read(loaded.module, pixels, reader.read_layer))
-        ).sum()
-        slopes = torch.autograd.grad(total, list(gates.values()), allow_unused=True)
+        read = reader.read(*forward_with_read(loaded.module, pixels, reader.read_layer))
+        totals = {name: loss(read).sum() for name, loss in losses.items()}
+    slopes = {
+        name: torch.autograd.grad(total, list(gates.values()), retain_graph=True, allow_unused=True)
+        for name, total in totals.items()
+    }
     # A layer after the one that is read has no slope.
-    filled = [
-        torch.zeros_like(gate) if slope is None else slope
-        for gate, slope in zip(gates.values(), slopes, strict=True)
-    ]
-    return torch.cat(filled, dim=1).float()
+    joined = {
+        name: torch.cat(
+            [
+                torch.zeros_like(gate) if one is None else one
+                for gate, one in zip(gates.values(), found, strict=True)
+            ],
+            dim=1,
+        ).float()
+        for name, found in slopes.items()
+    }
+    return joined, Read(*(None if one is None else one.detach() for one in read))  # type: ignore[arg-type]
 
 
 def along_random_direction(read: Read, seed: int) -> Tensor:

@@ -95,8 +95,8 @@ def lens(
 
     Returns:
         The component's result: `view` (state, with the entries of the argument),
-        `upload` (trigger: sha256, name, width, height, notes) and `gone` (trigger: the
-        token whose record the server no longer holds).
+        `upload` (trigger: sha256, name, width, height, notes), `off` (trigger: heads to switch
+        off, as pairs) and `gone` (trigger: the token whose record the server no longer holds).
     """
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
@@ -113,6 +113,7 @@ def lens(
         data=data,
         on_view_change=_heard,
         on_upload_change=_heard,
+        on_off_change=_heard,
         on_gone_change=_heard,
     )
 

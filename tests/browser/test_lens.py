@@ -158,6 +158,35 @@ def test_a_link_brings_back_the_mean_of_heads_and_the_opacity(page, server):
     assert "opacity=0.50" in link
 
 
+def test_a_head_switched_off_changes_the_maps_after_it(page, server):
+    open_lens(page, server, "/?model=test_vit:random&q=3,4&layer=2&head=1")
+    before, whole = read_row(page, "3,4")
+    assert before["off"] is None
+    address = last_painted(page)["address"]
+    page.keyboard.press("0")
+    page.wait_for_function(
+        "(old) => window.painted.at(-1).address !== old", arg=address, timeout=60_000
+    )
+    after, without = read_row(page, "3,4")
+    assert after["off"]["heads"] == [[2, 1]]
+    assert after["off"]["cls_shift"] > 0
+    np.testing.assert_array_equal(whole[2], without[2])  # what it reads is as it was
+    assert (whole[3] != without[3]).any()
+    panel = page.locator('[data-part="panel"]')
+    assert "Off: L2 H1" in panel.inner_text()
+    page.wait_for_url(re.compile(r"off=2(:|%3A)1"), timeout=10_000)
+    page.get_by_role("button", name="all on").click()
+    page.wait_for_function(
+        "(old) => window.painted.at(-1).address === old", arg=address, timeout=60_000
+    )
+    assert "Off:" not in panel.inner_text()
+
+
+def test_a_link_with_a_head_that_is_not_there_shows_the_rest(page, server):
+    open_lens(page, server, "/?model=test_vit:random&off=40:0")
+    assert "got layer 40 head 0" in page.locator(".st-key-atlas_notes").inner_text()
+
+
 def test_a_tap_pins_and_two_fingers_zoom(chromium, server):
     context = chromium.new_context(viewport={"width": 1024, "height": 768}, has_touch=True)
     page = open_lens(context.new_page(), server)

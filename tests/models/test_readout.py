@@ -9,13 +9,8 @@ import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
-from analytics.models.readout import (
-    check_fits,
-    fit_readout,
-    load_readout,
-    save_readout,
-    wilson_interval,
-)
+from analytics.models.readout import check_fits, load_readout, save_readout, wilson_interval
+from analytics.models.readout_fit import fit_readout
 
 KINDS = ("linear", "knn")
 FACTS = {"model": "m", "weights_sha256": "a" * 64, "layer": 8, "pooling": "mean"}

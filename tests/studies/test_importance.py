@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from analytics.capture.recording import Gates, capture, switch_off
 from analytics.capture.tracing import find_sites
-from analytics.models.readout import fit_readout
+from analytics.models.readout_fit import fit_readout
 from analytics.models.registry import load_model, parse_model
 from analytics.store.results import ResultStore
 from analytics.studies.features import frozen_features
 from analytics.studies.importance import measure_importance
 from analytics.studies.importance_record import load_importance
+from tests.studies.making import Broken, Made, by_hand, cosine_shift, pixels_of
 
 ALL = (
     "cls_shift",
@@ -29,30 +26,6 @@ ALL = (
     "confidence",
     "contribution",
 )
-
-
-@dataclass(frozen=True)
-class Made:
-    """A small picture of two colours and noise."""
-
-    name: str
-    seed: int
-
-    def read_bytes(self, limits=None) -> bytes:
-        rng = np.random.default_rng(self.seed)
-        pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
-        pixels[:, : 10 + self.seed] = (30 * self.seed % 256, 200, 90)
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "PNG")
-        return buffer.getvalue()
-
-
-@dataclass(frozen=True)
-class Broken:
-    name: str = "cut.png"
-
-    def read_bytes(self, limits=None) -> bytes:
-        return Made("whole.png", 99).read_bytes()[:80]
 
 
 @pytest.fixture(scope="module")
@@ -76,26 +49,6 @@ def readout(loaded, pictures):
         model=loaded.spec.id,
         weights_sha256=loaded.weights_sha256,
     )
-
-
-def pixels_of(loaded, pictures):
-    from analytics.studies.features import read_batches
-
-    return torch.cat([batch.pixels for batch in read_batches(pictures, loaded)])
-
-
-@torch.no_grad()
-def by_hand(loaded, pixels, layer, head, fill=None):
-    sites = find_sites(loaded.module, loaded.input_size)
-    gates = switch_off(sites, [(layer, head)])
-    if fill is not None:
-        gates = Gates(gates.values, {layer: fill})
-    with capture(loaded.module, sites, gates=gates):
-        return loaded.module.forward_features(pixels)
-
-
-def cosine_shift(a, b):
-    return 1 - torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=-1)
 
 
 def test_cls_and_patch_shift_equal_the_naive_loop(loaded, pictures):

@@ -1,10 +1,10 @@
 /** What the user can do; each action is a change of state and nothing else. */
 import { moveQuery, stepHead } from "./keys.js";
-import { parsePatch } from "./record.js";
+import { offNames, parsePatch } from "./record.js";
 import { nextScale } from "./state.js";
 
 /**
- * @param {object} lens record(), state(), set(changes, cause), stage, say(message)
+ * @param {object} lens record(), state(), set(changes, cause), stage, switchOff(names)
  * @returns {Record<string, Function>} by name, as the keyboard and the pointer call them
  */
 export function createActions(lens) {
@@ -42,6 +42,26 @@ export function createActions(lens) {
       if (!chosen.delete(name)) chosen.add(name);
       set({ chosen });
     },
+
+    /** The what-if: each asks for the model to be run again, with other heads off. */
+    switchHead() {
+      const off = offNames(record());
+      const name = `${state().layer}:${state().head}`;
+      if (!off.delete(name)) off.add(name);
+      lens.switchOff(off);
+    },
+    keepOnly() {
+      const { layer, head } = state();
+      const off = offNames(record());
+      for (let other = 0; other < record().layers[layer].heads; other += 1) {
+        if (other === head) off.delete(`${layer}:${other}`);
+        else off.add(`${layer}:${other}`);
+      }
+      lens.switchOff(off);
+    },
+    switchSet: () => lens.switchOff(new Set([...offNames(record()), ...state().chosen])),
+    allOn: () => lens.switchOff(new Set()),
+
     clearSet: () => set({ chosen: new Set() }),
 
     choose(layer, head, together) {

@@ -12,6 +12,7 @@ const KEYS = [
   ["G", "patch grid on or off"],
   ["F", "whole picture or the model's view"],
   ["M, Shift + click on a map", "put a head into the mean, or take it out"],
+  ["0", "switch this head off or on: the model is run again"],
   ["X", "scale per map, per layer, over all maps"],
   ["+ −", "zoom"],
   ["Esc", "close this, unpin, then reset zoom and mean"],
@@ -25,6 +26,7 @@ const WORDS = [
   ["Mean distance", "Σ p · ‖query − key‖ in patches, prefix tokens dropped and the rest renormalised (Dosovitskiy et al. 2021; Raghu et al. 2021)."],
   ["Scale", "Colours run from 0 to the 99.5th percentile of the patches of a map, a layer or all maps; larger values take the last colour. Grey: no such token in this layer."],
   ["Overlay", "Opacity falls to 0 over the lowest quarter of the scale, so that the picture stays visible; the colour bar fades in the same way."],
+  ["What if", "The output of the heads that are off is 0 (zero ablation); all maps, norms and features are those of the model without them. Cls shift: 1 − cosine of the cls token after the final norm, before and after."],
   ["Norms, features", "Norm of the token, and first three principal components of the patch features, after the layer."],
 ];
 

@@ -27,7 +27,7 @@ import { allLimits } from "./scale.js";
 import { carryOver, firstState, viewOf } from "./state.js";
 import { themeColours } from "./theme.js";
 
-/** @param {HTMLElement} root the section  @param {object} out tell(view), gone() */
+/** @param {HTMLElement} root the section  @param {object} out tell(view), copy(view, button), off(pairs), gone() */
 export function createInstrument(root, record, address, palettes, view, before, out) {
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const gone = new AbortController();
@@ -54,6 +54,11 @@ export function createInstrument(root, record, address, palettes, view, before, 
     const line = part("message");
     line.hidden = !message;
     line.textContent = message ?? "";
+  }
+
+  function switchOff(names) {
+    say("Running the model again");
+    out.off([...names].map((name) => name.split(":").map(Number)));
   }
 
   function set(changes, cause = {}) {
@@ -123,6 +128,7 @@ export function createInstrument(root, record, address, palettes, view, before, 
     const heads = chosenHeads(state);
     part("setBlock").hidden = !heads.length;
     part("setText").textContent = heads.map(([l, h]) => `L${l} H${h}`).join(", ");
+    panel.whatIf(state, heads);
     const zoom = part("zoom");
     zoom.hidden = stage.atHome();
     zoom.textContent = `${stage.zoomed().toFixed(1)} ×`;
@@ -182,7 +188,9 @@ export function createInstrument(root, record, address, palettes, view, before, 
     schedule();
   }
 
-  const { actions, pointer } = createActions({ record: () => record, state: () => state, set, stage });
+  const { actions, pointer } = createActions({
+    record: () => record, state: () => state, set, stage, switchOff,
+  });
 
   function onClick(event) {
     const button = event.composedPath().find((node) => node instanceof HTMLButtonElement);

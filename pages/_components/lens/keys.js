@@ -37,7 +37,7 @@ export function actionOf(event) {
   if (MOVES[key]) return ["move", ...MOVES[key]];
   const single = {
     o: ["toggle", "shown"], g: ["toggle", "grid"], f: ["toggle", "whole"], t: ["turn"],
-    m: ["member"], x: ["nextScale"], "?": ["help"], Escape: ["escape"], Enter: ["pin"],
+    m: ["member"], 0: ["switchHead"], x: ["nextScale"], "?": ["help"], Escape: ["escape"], Enter: ["pin"],
     Home: ["firstToken"], "+": ["zoom", 1.25], "=": ["zoom", 1.25], "-": ["zoom", 0.8],
   };
   return single[key] ?? null;

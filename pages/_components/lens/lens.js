@@ -76,7 +76,7 @@ function createLens(root) {
       root.dataset.ready = "true";
       notes(record);
       instrument = createInstrument(root, record, address, palettes, data.view, before, {
-        tell, copy, gone: () => component.setTriggerValue("gone", mine),
+        tell, copy, off: (pairs) => component.setTriggerValue("off", pairs), gone: () => component.setTriggerValue("gone", mine),
       });
       instrument.setPicture(await fetchPicture(`${data.base}${data.picture}`));
     } catch (error) {

@@ -140,7 +140,25 @@ export function createMatrix(canvas) {
     }
   }
 
+  /** A head that is off is crossed out: its map is what it would attend to. */
+  function cross(rect, colours) {
+    context.strokeStyle = colours.text;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.moveTo(rect.left, rect.top);
+    context.lineTo(rect.left + rect.width, rect.top + rect.height);
+    context.moveTo(rect.left + rect.width, rect.top);
+    context.lineTo(rect.left, rect.top + rect.height);
+    context.stroke();
+  }
+
   function markers(state, colours) {
+    for (const [layer, head] of record.off?.heads ?? []) {
+      const rect = box(layer, head);
+      context.fillStyle = colours.veil;
+      context.fillRect(rect.left, rect.top, rect.width, rect.height);
+      cross(rect, colours);
+    }
     for (const name of state.chosen) {
       const [layer, head] = name.split(":").map(Number);
       if (layer < record.layers.length && head < record.layers[layer].heads) {

@@ -1,7 +1,7 @@
 /** The right column: what is under the cursor, in words and numbers. */
 import { cssColour, number, pack } from "./scale.js";
 import { summarise, valueAt } from "./stats.js";
-import { nameOf, parsePatch, project } from "./record.js";
+import { nameOf, offNames, parsePatch, project } from "./record.js";
 import { chosenHeads } from "./overlay.js";
 
 export const EXPORTS = ["svg", "pdf", "png", "npz", "safetensors", "json"];
@@ -144,7 +144,33 @@ export function createPanel(part, record, address) {
     for (const link of links) link.href = `${address}/export/${link.dataset.kind}?${query}`;
   }
 
+  /** What the heads that are off changed, by the record: it does not follow the cursor. */
+  function effects(off) {
+    const fact = createTable(part("offFacts"));
+    part("offFacts").hidden = part("offText").hidden = part("allOn").hidden = !off;
+    if (!off) return;
+    part("offText").textContent = `Off: ${off.heads.map(([l, h]) => `L${l} H${h}`).join(", ")}`;
+    fact("Cls shift", number(off.cls_shift), "1 − cosine of the cls token after the final norm, all heads on against these off");
+    fact("Patch shift", number(off.patch_shift), "1 − mean cosine of the patch tokens after the final norm");
+    const now = new Map(off.after);
+    for (const [name, probability] of off.before.slice(0, 3)) {
+      const left = now.has(name) ? percent(now.get(name)) : "below the first five";
+      fact(name, `${percent(probability)} → ${left}`, "Probability of the class with all heads on, and with these off");
+    }
+    const first = off.after[0];
+    if (first && first[0] !== off.before[0][0]) fact("Predicted now", `${first[0]} ${percent(first[1])}`);
+  }
+  effects(record.off);
+
   return {
+    /** The buttons of the what-if say what they would do. */
+    whatIf(state, chosen) {
+      const isOff = offNames(record).has(`${state.layer}:${state.head}`);
+      const words = isOff ? "switch this head on" : "switch this head off";
+      if (part("switchHead").textContent !== words) part("switchHead").textContent = words;
+      part("switchSet").hidden = !chosen.length;
+    },
+
     /** Everything that follows the cursor. Returns what the screen reader is told. */
     update(state, bits, extras) {
       exportLinks(state);

@@ -95,3 +95,8 @@ export function neighbours(record, query, reach) {
   }
   return found.sort((a, b) => a[0] - b[0]).map((entry) => entry[1]);
 }
+
+/** Names of the heads that are switched off: "3:5". */
+export function offNames(record) {
+  return new Set((record.off?.heads ?? []).map(([layer, head]) => `${layer}:${head}`));
+}
