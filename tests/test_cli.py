@@ -103,13 +103,14 @@ def test_every_ending_has_its_status(capfd, monkeypatch, failure, status, words)
 def test_help_and_usage_errors_import_nothing_heavy():
     code = (
         "import sys\nfrom analytics.cli import main\n"
-        "for given in (['--help'], ['attend', '--help'], ['attend']):\n    main(given)\n"
+        "helps = [[name, '--help'] for name in ('attend', 'importance', 'prune')]\n"
+        "for given in (['--help'], *helps, ['attend']):\n    main(given)\n"
         "heavy = {'torch', 'timm', 'streamlit', 'starlette', 'altair', 'PIL'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--query" in done.stdout
+    assert all(option in done.stdout for option in ("--query", "--ablation", "--budget"))
 
 
 def test_models_are_listed_and_filtered(capsys):

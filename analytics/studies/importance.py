@@ -112,12 +112,12 @@ def measure_importance(
     report = progress or (lambda done, total, message: None)
     report(0, 0, "reading the pictures")
     found = survey(images, labels)
-    _check(found.labels, ablation, len(found.images), readout)
+    check_study(found.labels, ablation, len(found.images), readout)
     key = importance_key(loaded, found.content, metrics, ablation, readout, fit, seed)
     report(0, 0, "finding where the model attends")
     sites = sites or find_sites(loaded.module, loaded.input_size)
     effects = HeadEffects(loaded, sites, metrics, readout)
-    plan = _plan(loaded, key, found, metrics, ablation, readout, fit, seed, command)
+    plan = study_plan(loaded, key, found, metrics, ablation, readout, fit, seed, command)
     plan["request"] = dict(request or {})
     parts = [] if store is None else [(a, b) for _, a, b in store.parts(key)]
     if store is not None:
@@ -138,9 +138,14 @@ def measure_importance(
     return record
 
 
-def _check(
+def check_study(
     labels: Sequence[str | None], ablation: str, count: int, readout: ReadOut | None
 ) -> None:
+    """Refuse what cannot be measured before the model is run.
+
+    Raises:
+        ValueError: another ablation, too few pictures for it, or labels that no read-out knows.
+    """
     if ablation not in ABLATIONS:
         raise ValueError(f"expected an ablation of {', '.join(ABLATIONS)}; got {ablation!r}")
     if ablation != "zero" and count < 2:
@@ -162,7 +167,7 @@ def _check(
         )
 
 
-def _plan(
+def study_plan(
     loaded: LoadedModel,
     key: str,
     found: Survey,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from analytics.store.results import ResultStore, content_key
 from analytics.studies.adaptive import AdaptiveResult, find_top_heads
 from analytics.studies.attend import Progress
-from analytics.studies.importance import BATCH, _check, _plan, importance_key
+from analytics.studies.importance import BATCH, check_study, importance_key, study_plan
 from analytics.studies.importance_record import Importance, assemble
 from analytics.studies.pictures import Reference, Survey, class_numbers, survey
 from analytics.types import Fit
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from analytics.models.readout import ReadOut
     from analytics.models.registry import LoadedModel
     from analytics.studies.effects import HeadEffects
+
+VERSION = 1
+"""Raised whenever what is kept of a search changes."""
 
 ERROR_RATE = 0.05
 
@@ -55,8 +58,9 @@ def find_important_heads(
 ) -> TopHeads:
     """Find the k most important heads by one metric; see `find_top_heads` for the bound.
 
-    What each look of the search measured is kept in the store: the same search goes on after
-    it. The arguments are those of `measure_importance` with one metric, and k.
+    What was measured is kept in the store, a few pictures at a time: the same search goes on
+    after it, and `load_search` reads what there is. The arguments are those of
+    `measure_importance` with one metric, and k.
 
     Raises:
         ValueError: as `measure_importance` and `find_top_heads`; a signed metric.
@@ -64,27 +68,62 @@ def find_important_heads(
     report = progress or (lambda done, total, message: None)
     report(0, 0, "reading the pictures")
     found = survey(images, labels)
-    _check(found.labels, ablation, len(found.images), readout)
-    own = importance_key(loaded, found.content, (metric,), ablation, readout, fit, seed)
-    key = content_key({"importance": own, "top": k})
+    check_study(found.labels, ablation, len(found.images), readout)
+    key = search_key(loaded, found.content, metric, k, ablation, readout, fit, seed)
     asked = _Asked(loaded, found, metric, ablation, readout, fit, seed, store, key, report)
-    plan = _plan(loaded, key, found, (metric,), ablation, readout, fit, seed, command)
+    plan = study_plan(loaded, key, found, (metric,), ablation, readout, fit, seed, command)
     plan = asked.begin(plan)
     search = find_top_heads(
         asked.measure, len(asked.readable), len(plan["heads"]), k, ERROR_RATE, seed=seed
     )
     rows = search.images.tolist()
-    kept = [asked.readable[row] for row in rows]
-    about = {
-        "heads": plan["heads"],
-        "images": [[found.names[i], found.sha256s[i], found.labels[i], None, None] for i in kept],
-        "sha256s": [found.sha256s[i] for i in kept],
-        "unreadable": plan["unreadable"],
-    }
-    values = search.measured[rows].astype(np.float32)[None]  # 1, images, heads
-    record = assemble(plan, [({"values": values}, about)])
+    record = _record(plan, rows, search.measured[rows])
     heads = tuple(record.heads[column] for column in search.top.tolist())
     return TopHeads(record, search, heads, not asked.measured)
+
+
+def search_key(
+    loaded: LoadedModel,
+    images: Sequence[tuple[str, str | None]],
+    metric: str,
+    k: int,
+    ablation: str,
+    readout: ReadOut | None,
+    fit: Fit,
+    seed: int,
+) -> str:
+    """The id of a search; the arguments are those of `importance_key` with one metric, and k."""
+    own = importance_key(loaded, images, (metric,), ablation, readout, fit, seed)
+    return content_key({"importance": own, "top": k, "version": VERSION})
+
+
+def load_search(store: ResultStore, key: str) -> Importance | None:
+    """What a search has measured so far; None where that is nothing."""
+    plan, parts = store.plan(key), [arrays for _, arrays, _ in store.parts(key)]
+    if plan is None or not parts:
+        return None
+    rows = np.concatenate([arrays["rows"] for arrays in parts])
+    values = np.full((len(rows), len(plan["heads"])), np.nan)
+    for places, arrays in zip(_places([len(one["rows"]) for one in parts]), parts, strict=True):
+        values[np.ix_(places, arrays["columns"])] = arrays["values"]
+    return _record(plan, rows.tolist(), values)
+
+
+def _places(sizes: Sequence[int]) -> list[np.ndarray]:
+    """Positions of parts that lie one behind the other."""
+    return np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+
+
+def _record(plan: Mapping[str, Any], rows: Sequence[int], values: np.ndarray) -> Importance:
+    """A record of some of the readable pictures; `values` is (rows, heads)."""
+    images = [plan["readable"][row] for row in rows]
+    about = {
+        "heads": plan["heads"],
+        "images": [[*one, None, None] for one in images],
+        "sha256s": [sha256 for _, sha256, _ in images],
+        "unreadable": plan["unreadable"],
+    }
+    return assemble(plan, [({"values": values.astype(np.float32)[None]}, about)])
 
 
 class _Asked:
@@ -121,10 +160,13 @@ class _Asked:
         """The plan with the model's heads and the pictures that cannot be read."""
         held = None if self._store is None else self._store.plan(self._key)
         plan |= self._look() if held is None else {k: held[k] for k in ("heads", "unreadable")}
+        found, bad = self._found, {sha256 for _, _, sha256 in plan["unreadable"]}
+        self.readable = [i for i, sha256 in enumerate(found.sha256s) if sha256 not in bad]
+        plan["readable"] = [
+            [found.names[i], found.sha256s[i], found.labels[i]] for i in self.readable
+        ]
         if self._store is not None:
             self._store.begin(self._key, plan)
-        bad = {sha256 for _, _, sha256 in plan["unreadable"]}
-        self.readable = [i for i, sha in enumerate(self._found.sha256s) if sha not in bad]
         return plan
 
     def _look(self) -> dict[str, Any]:
@@ -148,6 +190,11 @@ class _Asked:
 
     def measure(self, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray:
         """One metric of some heads on some readable pictures, (images, heads)."""
+        chunks = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+        return np.concatenate([self._part(chunk, columns) for chunk in chunks])
+
+    def _part(self, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray:
+        """The same for few pictures, from the store or kept there."""
         number, self._number = self._number, self._number + 1
         values = self._remembered(number, rows, columns)
         if values is None:

@@ -1,0 +1,210 @@
+"""`attention-atlas importance`: which heads matter, measured by taking each one out."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analytics.cli.importance_report import finish
+from analytics.cli.options import Commands, add_study_options, positive, progress, whole
+from analytics.metrics.catalogue import HEAD_METRICS, check_metrics
+
+if TYPE_CHECKING:
+    from analytics.cli.subject import Subject
+    from analytics.store.results import ResultStore
+    from analytics.studies.curves import PruningCurves
+    from analytics.studies.importance_record import Importance
+
+DEFAULT_METRICS = ("cls_shift", "sensitivity")
+ABLATIONS = ("zero", "mean", "resample")
+
+
+def add_command(commands: Commands) -> None:
+    """Add `importance` to the command line."""
+    parser = commands.add_parser("importance", help="which heads matter", description=__doc__)
+    parser.add_argument(
+        "images", type=Path, metavar="IMAGES", help="picture, folder, zip, list of paths or .npz"
+    )
+    parser.add_argument(
+        "--metric",
+        type=metric_names,
+        default=DEFAULT_METRICS,
+        metavar="M[,M]",
+        help=f"out of {', '.join(HEAD_METRICS)}; default: {','.join(DEFAULT_METRICS)}",
+    )
+    parser.add_argument(
+        "--ablation", default="zero", choices=ABLATIONS, help="what stands in for a head"
+    )
+    parser.add_argument(
+        "--top", type=positive, metavar="K", help="find the K most important by the first metric"
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="measure N pictures, drawn")
+    parser.add_argument("--curves", action="store_true", help="remove heads in each metric's order")
+    classes = parser.add_argument_group("classes")
+    classes.add_argument("--labels", metavar="CSV|folders", help="class of each picture")
+    classes.add_argument(
+        "--readout", type=Path, metavar="FILE", help="classifier; fitted on the labels if not given"
+    )
+    classes.add_argument("--readout-kind", default="linear", choices=("linear", "knn"))
+    classes.add_argument("--readout-layer", type=whole, metavar="N", help="default: the end")
+    add_study_options(parser)
+    parser.add_argument("--csv", action="store_true", help="write every table as CSV too")
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="where measurements are kept for the next run"
+    )
+    parser.set_defaults(run=run)
+
+
+def metric_names(text: str) -> tuple[str, ...]:
+    """Names of metrics, each once."""
+    names = tuple(dict.fromkeys(filter(None, text.replace(" ", "").split(","))))
+    try:
+        check_metrics(names, frozenset().union(*(one.needs for one in HEAD_METRICS.values())))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return names
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, then write tables; an interruption writes the tables of what was measured.
+
+    Raises:
+        ValueError: the pictures, labels, model, metrics or read-out cannot be used.
+        OSError: a file cannot be read or written.
+        KeyboardInterrupt: interrupted; what was measured is written.
+    """
+    from analytics.cli.subject import find_subject
+
+    if args.top and args.curves:
+        raise ValueError("--curves needs all heads measured, which --top avoids; choose one")
+    store, report = store_folder(args), progress(args.quiet)
+    metrics = args.metric[:1] if args.top else args.metric
+    subject = find_subject(args, metrics, store, report)
+    if args.top:
+        search(args, subject, store)
+    else:
+        measure(args, subject, metrics, store)
+
+
+def store_folder(args: argparse.Namespace) -> Path:
+    """`--store`, or the app's data folder: the pages and this command share what was measured."""
+    if args.store:
+        return Path(args.store).expanduser()
+    from analytics.serve.state import default_data_dir
+
+    return default_data_dir() / "importance"
+
+
+def measure(
+    args: argparse.Namespace, subject: Subject, metrics: tuple[str, ...], folder: Path
+) -> None:
+    """Take out every head; go on after what the store holds."""
+    from analytics.store.results import ResultStore
+    from analytics.studies.importance import importance_key, measure_importance
+    from analytics.studies.importance_record import load_importance
+    from analytics.studies.pictures import survey
+
+    store, report, seed = ResultStore(folder), progress(args.quiet), args.seed or 0
+    loaded, readout = subject.loaded, subject.readout
+    content = survey(subject.images, subject.labels).content
+    key = importance_key(loaded, content, metrics, args.ablation, readout, args.fit, seed)
+    before = load_importance(store, key)
+    known = 0 if before is None else len(before.images)
+    try:
+        record = measure_importance(
+            loaded,
+            subject.images,
+            metrics,
+            args.ablation,
+            subject.labels,
+            readout,
+            args.fit,
+            seed,
+            store,
+            report,
+            args.command_line,
+        )
+        report(1, 1)
+        curves = find_curves(args, subject, record, store) if args.curves else None
+    except KeyboardInterrupt:
+        partial = load_importance(store, key)
+        if partial is not None and partial.images:
+            finish(args, subject, partial, None, {"complete": False, "reused": known})
+        raise
+    finish(args, subject, record, curves, {"complete": record.complete, "reused": known})
+
+
+def find_curves(
+    args: argparse.Namespace, subject: Subject, record: Importance, store: ResultStore
+) -> PruningCurves:
+    """Pruning curves on the pictures measured; kept beside the result."""
+    from analytics.capture.tracing import find_sites
+    from analytics.studies.curves import curves_values, pruning_curves, restore_curves
+
+    held = store.attached(record.id, "curves")
+    # The pages ask too whether all that is measured by now was known to the curves.
+    measured = {"measured": len(record.images)}
+    if held is not None and held.get("measured") == measured["measured"]:
+        return restore_curves(held)
+    loaded = subject.loaded
+    found = pruning_curves(
+        loaded,
+        find_sites(loaded.module, loaded.input_size),
+        subject.images,
+        record,
+        subject.labels,
+        subject.readout,
+        args.fit,
+        seed=args.seed or 0,
+        progress=progress(args.quiet),
+    )
+    store.attach(record.id, "curves", {**curves_values(found), **measured})
+    return found
+
+
+def search(args: argparse.Namespace, subject: Subject, folder: Path) -> None:
+    """Find the K most important heads on as few pictures as it takes."""
+    from analytics.store.results import ResultStore
+    from analytics.studies.pictures import survey
+    from analytics.studies.top_importance import (
+        find_important_heads,
+        load_search,
+        search_key,
+        search_summary,
+    )
+
+    store, report, seed = ResultStore(folder / "top"), progress(args.quiet), args.seed or 0
+    if len(args.metric) > 1:
+        note = f"--top measures the first metric alone, {args.metric[0]}"
+        subject = replace(subject, notes=(*subject.notes, note))
+    loaded, readout, metric = subject.loaded, subject.readout, args.metric[0]
+    content = survey(subject.images, subject.labels).content
+    key = search_key(loaded, content, metric, args.top, args.ablation, readout, args.fit, seed)
+    before = load_search(store, key)
+    known = 0 if before is None else len(before.images)
+    try:
+        found = find_important_heads(
+            loaded,
+            subject.images,
+            metric,
+            args.top,
+            args.ablation,
+            subject.labels,
+            readout,
+            args.fit,
+            seed,
+            store,
+            report,
+            args.command_line,
+        )
+    except KeyboardInterrupt:
+        partial = load_search(store, key)
+        if partial is not None:
+            finish(args, subject, partial, None, {"complete": False, "reused": known})
+        raise
+    report(1, 1)
+    record, about = found.record, search_summary(found)
+    more = {"complete": True, "reused": known, "top": about}
+    finish(args, subject, record, None, more)

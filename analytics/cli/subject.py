@@ -1,0 +1,177 @@
+"""What a study of heads works on: the model, the pictures, and a read-out if classes are asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from analytics.io.labelled import ImageSource, LabelledSet
+    from analytics.models.readout import ReadOut
+    from analytics.models.registry import LoadedModel
+    from analytics.studies.attend import Progress
+    from analytics.studies.pictures import Survey
+
+READOUT = "readout.safetensors"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The pictures that are measured, and what is said of their choice."""
+
+    loaded: LoadedModel
+    images: Sequence[ImageSource]
+    labels: Sequence[str | None] | None
+    readout: ReadOut | None
+    notes: tuple[str, ...]
+    fitted: bool = False
+
+
+def load(args: argparse.Namespace, report: Progress) -> LoadedModel:
+    """The model that the options name."""
+    report(0, 0, "loading the model")
+    from analytics.models.registry import load_model, parse_model
+
+    spec = parse_model(args.model, args.checkpoint)
+    return load_model(spec, args.size, args.device, args.dtype)
+
+
+def find_subject(
+    args: argparse.Namespace, metrics: Sequence[str], store: Path, report: Progress
+) -> Subject:
+    """Read the pictures and labels, load the model, and read or fit the read-out.
+
+    Raises:
+        ValueError: pictures, labels, model or read-out cannot be used.
+        OSError: a file cannot be read or written.
+    """
+    from analytics.io.labelled import read_labelled
+    from analytics.models.readout import check_fits, load_readout, save_readout
+
+    found = read_labelled(args.images, args.labels)
+    # A file is looked at before the model is loaded.
+    given = load_readout(args.readout) if args.readout else None
+    loaded = load(args, report)
+    if given is not None:
+        check_fits(given, loaded.spec.public_id, loaded.weights_sha256)
+        note = (
+            "on pictures that the read-out was fitted on its probabilities are too good; they "
+            "are not told apart here"
+        )
+        return _chosen(args, loaded, found, given, (note,), False)
+    if not (args.labels or (found.classes and asks_for_classes(loaded, metrics))):
+        return _chosen(args, loaded, found, None, (), False)
+    readout, held_out, count = fitted_readout(args, loaded, found, store, report)
+    args.out.mkdir(parents=True, exist_ok=True)
+    save_readout(readout, args.out / READOUT)
+    note = (
+        f"measured on the pictures held out of the read-out's fit alone: {len(held_out.images):,} "
+        f"of {count:,}"
+    )
+    return _chosen(args, loaded, held_out, readout, (note,), True)
+
+
+def _chosen(
+    args: argparse.Namespace,
+    loaded: LoadedModel,
+    found: LabelledSet | Survey,
+    readout: ReadOut | None,
+    notes: tuple[str, ...],
+    fitted: bool,
+) -> Subject:
+    """All pictures, or as many as `--limit` says, drawn at random and kept in order."""
+    rows = list(range(len(found.images)))
+    if args.limit is not None and args.limit < len(rows):
+        drawn = np.random.default_rng(args.seed or 0).permutation(len(rows))[: args.limit]
+        notes = (*notes, f"{args.limit:,} of {len(rows):,} pictures drawn at random (--limit)")
+        rows = sorted(drawn.tolist())
+    labels = None if readout is None else [found.labels[row] for row in rows]
+    return Subject(loaded, [found.images[row] for row in rows], labels, readout, notes, fitted)
+
+
+def asks_for_classes(loaded: LoadedModel, metrics: Sequence[str]) -> bool:
+    """Whether a metric needs a classifier that the model does not bring along."""
+    from analytics.metrics.catalogue import HEAD_METRICS
+    from analytics.studies.reading import available
+
+    needed = {need for name in metrics if name in HEAD_METRICS for need in HEAD_METRICS[name].needs}
+    return "classes" in needed - available(loaded, None)
+
+
+def fitted_readout(
+    args: argparse.Namespace,
+    loaded: LoadedModel,
+    found: LabelledSet,
+    store: Path,
+    report: Progress,
+) -> tuple[ReadOut, Survey, int]:
+    """A read-out of all pictures with a label, fitted once.
+
+    Returns:
+        The read-out, the pictures that it held out, and how many pictures it was given.
+
+    Raises:
+        ValueError: no labels, or none that a read-out can be fitted on.
+    """
+    from analytics.models.readout import load_readout, save_readout
+    from analytics.store.results import content_key
+    from analytics.studies.pictures import survey
+
+    report(0, 0, "reading the labelled pictures")
+    # The same picture twice would stand on both sides of the split.
+    whole = survey(found.images, found.labels)
+    whole = whole.without({sha for sha, label in whole.content if label is None})
+    if not whole.images:
+        raise ValueError(
+            "expected labels, got none; sort the pictures into folders by class, or give a table"
+        )
+    key = content_key(
+        {
+            "model": [loaded.spec.id, loaded.weights_sha256, *loaded.input_size, loaded.dtype],
+            "images": [list(one) for one in whole.content],
+            "readout": [args.readout_kind, args.readout_layer, args.fit, args.seed or 0],
+        }
+    )
+    path = store / "readouts" / f"{key}.safetensors"
+    kept_path = path.with_suffix(".json")
+    if not (path.is_file() and kept_path.is_file()):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        readout, kept = _fit(args, loaded, whole, found.classes, report)
+        save_readout(readout, path)
+        kept_path.write_text(json.dumps(kept), encoding="utf-8")
+    readout, kept = load_readout(path), json.loads(kept_path.read_text(encoding="utf-8"))
+    held_out = {whole.sha256s[kept[row]] for row in readout.held_out}
+    return readout, whole.without(set(whole.sha256s) - held_out), len(whole.images)
+
+
+def _fit(
+    args: argparse.Namespace,
+    loaded: LoadedModel,
+    whole: Survey,
+    classes: Sequence[str],
+    report: Progress,
+) -> tuple[ReadOut, list[int]]:
+    """The read-out, and which picture each row of its features was."""
+    from analytics.models.readout_fit import fit_readout
+    from analytics.studies.features import frozen_features
+
+    features = frozen_features(loaded, whole.images, args.readout_layer, args.fit, progress=report)
+    report(0, 0, "fitting the read-out")
+    readout = fit_readout(
+        features.values,
+        [whole.labels[row] for row in features.kept],
+        args.readout_kind,
+        seed=args.seed or 0,
+        model=loaded.spec.public_id,
+        weights_sha256=loaded.weights_sha256,
+        layer=args.readout_layer,
+        pooling=features.pooling,
+        classes=classes,
+    )
+    return readout, list(features.kept)
