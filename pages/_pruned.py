@@ -9,7 +9,6 @@ from typing import Any
 
 import streamlit as st
 
-from pages._job import watch
 from pages._shared import here, note
 from pages._study import lane
 
@@ -26,13 +25,9 @@ def begin(study: str, wanted: Mapping[str, Any]) -> None:
 
 
 def show_finished() -> None:
-    """Progress while it runs; a dialog with the result once it is there."""
-    key = str(st.session_state.get(RUNNING, ""))
-    job = here().jobs.get(key)
-    if job is None:
-        return
-    if job.alive:
-        watch(key)
+    """A dialog with the result once it is there."""
+    job = here().jobs.get(str(st.session_state.get(RUNNING, "")))
+    if job is None or job.alive:
         return
     del st.session_state[RUNNING]
     if job.state == "done":
@@ -46,11 +41,12 @@ def _dialog(found: Mapping[str, Any]) -> None:
     before, after = found["parameters"]
     slow, fast = found["milliseconds"]
     ratio, low, high = found["ratio"]
+    threads = f"{found['threads']} thread{'' if found['threads'] == 1 else 's'}"
     lines = [
         "| | full | pruned |",
         "|---|---:|---:|",
         f"| Parameters | {before:,} | {after:,} ({after / before - 1:+.1%}) |",
-        f"| Time of one batch, {found['threads']} threads | {slow:.0f} ms | {fast:.0f} ms |",
+        f"| Time of one batch, {threads} | {slow:.0f} ms | {fast:.0f} ms |",
     ]
     if found["accuracy"]:
         right, left = found["accuracy"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from analytics.serve.sets import zip_path
-from pages._address import own_pictures
+from pages._address import choice, number, own_pictures
 from pages._choose import store_pictures
 from pages._job import WARM_UP, watch
 from pages._shared import (
@@ -44,7 +44,8 @@ SET, ZIPS, ABLATION, READOUT, READ_LAYER, LIMIT, EFFORT = (
 SAMPLES, MINE, LABELLED = "samples", "mine", "labelled"
 ABLATIONS = ("zero", "mean", "resample")
 READOUTS = {"": "none", "linear": "linear", "knn": "nearest neighbours"}
-MOST_PICTURES = 64
+EFFORTS = ("quick", "exact")
+MOST_PICTURES, LAST_LAYER = 64, 99
 _ROUND = "_set_round"
 
 
@@ -66,13 +67,19 @@ def start() -> None:
     state[SET] = said["set"] if said.get("set") in offered else SAMPLES
     if said.get("set") and said["set"] not in offered:
         note("The pictures of this link are not on this server; the samples are shown.")
-    state[ABLATION] = said["ablation"] if said.get("ablation") in ABLATIONS else "zero"
-    state[READOUT] = said["readout"] if said.get("readout") in READOUTS and is_labelled() else ""
-    layer = said.get("after", "")
-    state[READ_LAYER] = int(layer) if layer.isdecimal() and len(layer) < 3 else None
-    count = said.get("pictures", "")
-    state[LIMIT] = min(max(int(count), 1), MOST_PICTURES) if count.isdecimal() else 16
-    state[EFFORT] = "exact" if said.get("effort") == "exact" else "quick"
+    notes: list[str] = []
+    state[ABLATION] = choice(said, "ablation", ABLATIONS, "zero", notes)
+    readout = choice(said, "readout", tuple(READOUTS), "", notes)
+    state[READOUT] = readout if is_labelled() else ""
+    if readout and not is_labelled():
+        notes.append("A read-out needs labelled pictures; the link's was left out.")
+    layer = number(said, "after", notes)
+    state[READ_LAYER] = None if layer is None else min(layer, LAST_LAYER)
+    count = number(said, "pictures", notes)
+    state[LIMIT] = 16 if count is None else min(max(count, 1), MOST_PICTURES)
+    state[EFFORT] = choice(said, "effort", EFFORTS, "quick", notes)
+    for sentence in notes:
+        note(sentence)
 
 
 def link() -> dict[str, str]:
@@ -98,11 +105,12 @@ def choose_set() -> None:
     if state[SET] not in options:
         state[SET] = SAMPLES
     state["_" + SET] = state[SET]
+    titles = {name: _set_title(name) for name in options}
     st.selectbox(
         "Pictures",
         options,
         key="_" + SET,
-        format_func=_set_title,
+        format_func=lambda name: titles[name],
         label_visibility="collapsed",
         on_change=_take_set,
         help="A labelled set allows a read-out, and with it class probabilities",
@@ -182,7 +190,8 @@ def _choose_readout() -> None:
         st.number_input(
             "Features after layer (empty: the model's end)",
             min_value=0,
-            max_value=99,
+            max_value=LAST_LAYER,
+            value=None,
             step=1,
             key="_" + READ_LAYER,
             on_change=remember,
@@ -265,42 +274,54 @@ def wanted(effort: str) -> dict[str, Any]:
 
 def study_for(params: Mapping[str, Any]) -> Importance | None:
     """The study as far as it is measured; sees to it that it is being measured."""
+    job = _ask(params)
+    record = measured(params) if job is not None else None
+    if record is None and job is not None and job.state == "done":
+        # Its result had to leave the disk.
+        here().jobs.submit("importance", params, job.key, lane())
+    return record
+
+
+def measured(params: Mapping[str, Any]) -> Importance | None:
+    """The study as far as it has been measured; asks for nothing."""
     from analytics.serve.importance_work import find_result, held_importance
 
-    key = str(params["job"])
-    job = ask("importance", params, key)
-    if job is None:
-        return None
-    found = str(job.result) if job.state == "done" else find_result(here(), key)
+    job = here().jobs.get(str(params["job"]))
+    done = job is not None and job.state == "done"
+    found = str(job.result) if job and done else find_result(here(), str(params["job"]))
     record = held_importance(here(), found) if found else None
-    if record is None and job.state == "done":  # its result had to leave the disk
-        here().jobs.submit("importance", params, key, lane())
     return record if record is not None and record.images else None
 
 
-def ask(kind: str, params: Mapping[str, Any], key: str) -> Job | None:
-    """The job as it stands: started where it is new, watched while it runs.
+def _ask(params: Mapping[str, Any]) -> Job | None:
+    """The job as it stands, started where it is new; None while the server still warms up.
 
-    None while the server still warms up. What failed or was stopped is said above the page.
+    What failed or was stopped is said above the page.
     """
-    jobs = here().jobs
+    jobs, key = here().jobs, str(params["job"])
     first = jobs.get(WARM_UP)
     if first is not None and first.alive:
-        watch(WARM_UP)
         return None
     job = jobs.get(key)
     if job is None or job.state == "interrupted":
-        jobs.submit(kind, params, key, lane())
+        jobs.submit("importance", params, key, lane())
         job = jobs.wait(key, 0.35)
-    if job is None:
-        return None
-    if job.state == "failed":
+    if job is not None and job.state == "failed":
         note(job.error)
-    elif job.state == "cancelled":
+    elif job is not None and job.state == "cancelled":
         note("Stopped before it was done; what was measured is kept.")
-    elif job.alive:
-        watch(key)
     return job
+
+
+def follow(*keys: str) -> None:
+    """Progress of that one of these jobs which runs, else of the first that waits.
+
+    One at a time: a study, a pruned model and curves share a line.
+    """
+    known = [here().jobs.get(key) for key in (WARM_UP, *keys)]
+    alive = [job for job in known if job is not None and job.alive]
+    if alive:
+        watch(min(alive, key=lambda job: job.state != "running").key)
 
 
 def retry(params: Mapping[str, Any]) -> Callable[[], None] | None:

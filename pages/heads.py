@@ -11,7 +11,16 @@ import streamlit as st
 
 from pages import _address, _choose, _pruned, _study
 from pages._components.heads import heads
-from pages._shared import PICTURE, SIZE, here, note, show_notes
+from pages._shared import (
+    LENS_READOUT,
+    PICTURE,
+    SIZE,
+    Shown,
+    here,
+    note,
+    sample_pictures,
+    show_notes,
+)
 
 if TYPE_CHECKING:
     from analytics.studies.importance_record import Importance
@@ -19,9 +28,14 @@ if TYPE_CHECKING:
 LAST = "heads_last"
 """Session key of the study that was shown last; it stays on screen while another is measured."""
 
+CURVES = "heads_curves_job"
+JOBS = (_pruned.RUNNING, CURVES)
+"""Session keys of jobs that were asked for inside the instrument."""
+
 
 def page() -> None:
     """Left panel, computation, instrument."""
+    state = st.session_state
     _address.seed()
     _study.start()
     with st.sidebar:
@@ -31,21 +45,26 @@ def page() -> None:
         _study.choose_ablation()
         _choose.choose_fit((), None)
         _choose.choose_checkpoint()
-    params = _study.wanted(st.session_state[_study.EFFORT])
+    params = _study.wanted(state[_study.EFFORT])
     record = _study.study_for(params)
     if record is None and params["effort"] == "exact":
         # Until the first pictures have been measured exactly, the preview stays.
-        record = _study.study_for(_study.wanted("quick"))
+        record = _study.measured(_study.wanted("quick"))
     shown = record or _last()
     with about:
         _describe(record)
+    _study.follow(str(params["job"]), *(str(state.get(name, "")) for name in JOBS))
     _pruned.show_finished()
+    _notice_curves()
     show_notes(str(params["job"]), _study.retry(params))
     _address.write(_study.link())
     if shown is None:
         _teach()
         return
-    st.session_state[LAST] = shown.id
+    state[LAST] = shown.id
+    # The lens asks the same read-out what switching heads off does to the classes.
+    request = (here().importance.plan(shown.id) or {}).get("request", {})
+    state[LENS_READOUT] = request.get("readout_name") or state.get(LENS_READOUT)
     instrument(here().signer.sign(shown.id), shown.id)
 
 
@@ -64,6 +83,18 @@ def _describe(record: Importance | None) -> None:
     sha256 = record.provenance.weights_sha256[:8]
     text = f"{len(record.num_heads)} layers × {per_layer} heads<br>weights {sha256}…"
     st.html(f'<p class="atlas-facts">{text}</p>')
+
+
+def _notice_curves() -> None:
+    """Say why there are no curves where they failed or were stopped; they can be asked again."""
+    state = st.session_state
+    job = here().jobs.get(str(state.get(CURVES, "")))
+    if job is None or job.alive:
+        return
+    del state[CURVES]
+    if job.state != "done":
+        note(job.error or "Stopped before it was done; there are no pruning curves yet.")
+        state[_address.SERIAL] += 1
 
 
 def _teach() -> None:
@@ -85,8 +116,8 @@ def instrument(token: str, study: str) -> None:
         _take_view(dict(result.view))
         _address.write(_study.link())
     if result.curves:
-        params = {"result": study}
-        here().jobs.submit("curves", params, f"curves-{study}", _study.lane())
+        state[CURVES] = f"curves-{study}"
+        here().jobs.submit("curves", {"result": study}, state[CURVES], _study.lane())
         st.rerun()
     if result.prune:
         _pruned.begin(study, result.prune)
@@ -110,6 +141,9 @@ def _take_view(found: dict[str, Any]) -> None:
 
 def _open_lens(found: dict[str, Any]) -> None:
     _take_view(found)
+    picture = st.session_state[PICTURE]
+    if picture not in {one.sha256 for one in (*sample_pictures(), *_address.own_pictures())}:
+        _address.keep_own(Shown(picture, here().pictures.name(picture)))
     st.session_state[_address.SERIAL] += 1
     if st.session_state[SIZE] is None:
         st.session_state.pop("lens_last", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from analytics.jobs.queue import Job
 from analytics.metrics.catalogue import HEAD_METRICS
 from analytics.metrics.ranking import bootstrap_interval, overlap_between_classes, rank_agreement
 from analytics.serve.guard import Problem
-from analytics.serve.importance_work import held_importance
+from analytics.serve.importance_work import QUICK, held_importance
 from analytics.serve.lens import binary, signed_id
 from analytics.studies.importance_tables import mean_importance
 
@@ -31,7 +32,7 @@ PATIENCE = 60.0
 def describe(here: Services, request: Request) -> Response:
     """GET /atlas/importance/{token}: what the component must know of a study."""
     record = held(here, request)
-    return JSONResponse(metadata(here, record), headers={"Cache-Control": "no-store"})
+    return JSONResponse(_strict(metadata(here, record)), headers={"Cache-Control": "no-store"})
 
 
 def values(here: Services, request: Request) -> Response:
@@ -65,7 +66,7 @@ def head(here: Services, request: Request) -> Response:
         raise Problem(503, "the model is busy with other pictures; try again in a moment")
     if job.state != "done":
         raise ValueError(job.error or "stopped before it was done; try again")
-    return JSONResponse(job.result, headers={"Cache-Control": "no-store"})
+    return JSONResponse(_strict(job.result), headers={"Cache-Control": "no-store"})
 
 
 def export(here: Services, request: Request) -> Response:
@@ -100,6 +101,7 @@ def metadata(here: Services, record: Importance) -> dict[str, Any]:
     """A study in plain values; the tables themselves travel apart."""
     address = f"/atlas/importance/{here.signer.sign(record.id)}"
     made = record.provenance
+    curves = here.jobs.get(f"curves-{record.id}")
     skipped = [f"{name}: {reason}" for name, reason in record.skipped]
     return {
         "id": record.id,
@@ -107,6 +109,7 @@ def metadata(here: Services, record: Importance) -> dict[str, Any]:
         "caution": record.caution,
         "notes": [*made.notes, *skipped[:5], *_more(skipped, 5)],
         "ablation": record.ablation,
+        "preview": set(record.metrics) <= set(QUICK),
         "images_done": len(record.images),
         "images_wanted": record.images_wanted - len(record.skipped),
         "complete": record.complete,
@@ -118,19 +121,25 @@ def metadata(here: Services, record: Importance) -> dict[str, Any]:
         "images": [_image(here, one) for one in record.images],
         "agreement": _agreement(record),
         "curves": _curves(here, record),
+        "curves_job": curves.state if curves else None,
         "overlap": _overlap(record),
         "readout": {"summary": record.readout, "classes": list(record.classes)}
         if record.readout
         else None,
         "urls": {
             "values": f"{address}/values?n={len(record.images)}",
-            "probabilities": None
-            if record.probabilities is None
-            else f"{address}/probabilities?n={len(record.images)}",
+            "probabilities": f"{address}/probabilities?n={len(record.images)}"
+            if _has_probabilities(record)
+            else None,
             "head": f"{address}/head",
             "export": f"{address}/export",
         },
     }
+
+
+def _has_probabilities(record: Importance) -> bool:
+    """Whether a class's probability was measured without any head: a preview takes none out."""
+    return record.probabilities is not None and bool(np.isfinite(record.probabilities).any())
 
 
 def _more(lines: list[str], shown: int) -> list[str]:
@@ -151,6 +160,15 @@ def _plain(numbers: np.ndarray) -> list[float | None]:
     return [float(one) if math.isfinite(one) else None for one in numbers]
 
 
+def _strict(value: Any) -> Any:
+    """The same plain values with None for every number that JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _strict(one) for name, one in value.items()}
+    return [_strict(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _image(here: Services, image: Any) -> dict[str, Any]:
     stored = f"/atlas/picture/{here.signer.sign(image.sha256)}?side=96"
     return {**asdict(image), "src": stored}
@@ -165,7 +183,7 @@ def _agreement(record: Importance) -> dict[str, Any] | None:
 
 def _curves(here: Services, record: Importance) -> dict[str, Any] | None:
     kept = here.importance.attached(record.id, "curves")
-    if kept is None:
+    if kept is None or kept["measured"] != len(record.images):  # those of a part of the study
         return None
     random = np.asarray(kept["random"])
     return {

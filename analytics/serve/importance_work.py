@@ -2,126 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analytics.jobs.queue import Report, Work
-from analytics.serve.sets import balanced, find_set
+from analytics.serve.sets import count_different, find_image
+from analytics.serve.subject import find_subject
 
 if TYPE_CHECKING:
-    from analytics.io.labelled import ImageSource
-    from analytics.models.readout import ReadOut
-    from analytics.models.registry import LoadedModel
+    from analytics.capture.sites import SiteMap
     from analytics.serve.state import Services
     from analytics.studies.importance_record import Importance
-
-FIT_LIMIT = 2000
-"""Most pictures that a read-out is fitted on and tested with."""
 
 QUICK = ("sensitivity", "taylor", "confidence", "contribution")
 """What one pass over all heads gives: the preview."""
 
 KEEP_RESULTS = 200
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a job works on: the model, the pictures that are measured, the read-out."""
-
-    loaded: LoadedModel
-    images: Sequence[ImageSource]
-    labels: Sequence[str | None] | None
-    readout: ReadOut | None
-
-
-def find_subject(here: Services, params: Mapping[str, Any], report: Report) -> Subject:
-    """Load the model, and read or fit what the parameters name.
-
-    Args:
-        here: the services.
-        params: `model`, `checkpoint`, `size`, `fit`, `set` (see `find_set`), `readout` (None,
-            or `kind` and `layer`), `limit` (pictures to measure at most), `seed`.
-        report: progress; raises to cancel.
-
-    Raises:
-        ValueError: something cannot be had; the message says what.
-    """
-    from analytics.models.registry import parse_model
-    from analytics.serve.device import resolve_device
-
-    report(0, 0, "loading the model")
-    checkpoint = params.get("checkpoint")
-    spec = parse_model(params["model"], Path(checkpoint) if checkpoint else None)
-    device = resolve_device(here.settings.device)
-    loaded = here.models.get(spec, params.get("size"), device, "float32")
-    report(0, 0, "reading the pictures")
-    found = find_set(here, params["set"])
-    limit, seed = int(params["limit"]), int(params["seed"])
-    if not params["readout"]:
-        rows = balanced(range(len(found.images)), found.labels, limit, seed)
-        return Subject(loaded, [found.images[row] for row in rows], None, None)
-    readout, measured = _readout(here, loaded, found, params, report)
-    rows = balanced(measured, found.labels, limit, seed)
-    labels = [found.labels[row] for row in rows]
-    images = [found.images[row] for row in rows]
-    for image in images:  # so that the page can show them and the lens open them
-        with here.decoding:
-            here.pictures.put(image.read_bytes(), image.name)
-    return Subject(loaded, images, labels, readout)
-
-
-def _readout(
-    here: Services, loaded: LoadedModel, found: Any, params: Mapping[str, Any], report: Report
-) -> tuple[ReadOut, list[int]]:
-    """The read-out of a labelled set, fitted once, and the pictures held out of its fit."""
-    from analytics.models.readout import fit_readout, load_readout, save_readout
-    from analytics.store.results import content_key
-    from analytics.studies.features import frozen_features
-
-    named = [row for row, label in enumerate(found.labels) if label is not None]
-    if not named:
-        raise ValueError(
-            "a read-out needs pictures with labels, and this set has none; choose the labelled "
-            "sample or upload a zip with one folder per class"
-        )
-    wanted, seed = params["readout"], int(params["seed"])
-    rows = balanced(named, found.labels, FIT_LIMIT, seed)
-    key = content_key(
-        {
-            "model": [loaded.spec.id, loaded.weights_sha256, list(loaded.input_size)],
-            "set": params["set"],
-            "fit": params["fit"],
-            "readout": wanted,
-            "seed": seed,
-        }
-    )
-    path = here.data_dir / "readouts" / f"{key}.safetensors"
-    kept_path = path.with_suffix(".json")
-    if path.is_file() and kept_path.is_file():
-        readout, kept = load_readout(path), json.loads(kept_path.read_text(encoding="utf-8"))
-        return readout, [kept[row] for row in readout.held_out]
-    images = [found.images[row] for row in rows]
-    features = frozen_features(loaded, images, wanted["layer"], params["fit"], progress=report)
-    report(0, 0, "fitting the read-out")
-    kept = [rows[place] for place in features.kept]
-    readout = fit_readout(
-        features.values,
-        [found.labels[row] for row in kept],
-        wanted["kind"],
-        seed=seed,
-        model=loaded.spec.public_id,
-        weights_sha256=loaded.weights_sha256,
-        layer=wanted["layer"],
-        pooling=features.pooling,
-        classes=found.classes,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    save_readout(readout, path)
-    kept_path.write_text(json.dumps(kept), encoding="utf-8")
-    return readout, [kept[row] for row in readout.held_out]
 
 
 def importance_work(here: Services) -> Work:
@@ -132,13 +28,17 @@ def importance_work(here: Services) -> Work:
     """
 
     def work(params: Mapping[str, Any], report: Report) -> str:
+        from analytics.capture.tracing import find_sites
         from analytics.metrics.catalogue import metrics_for
         from analytics.studies.importance import measure_importance
         from analytics.studies.reading import available
 
         subject = find_subject(here, params, report)
+        report(0, 0, "finding where the model attends")
+        sites = find_sites(subject.loaded.module, subject.loaded.input_size)
+        _check_sites(sites, subject.loaded.label)
         names = metrics_for(available(subject.loaded, subject.readout))
-        if subject.readout is None and len(subject.images) < 2:
+        if subject.readout is None and count_different(subject.images, 2) < 2:
             names = tuple(name for name in names if name != "taylor")
         if params["effort"] == "quick":
             names = tuple(name for name in QUICK if name in names)
@@ -153,12 +53,23 @@ def importance_work(here: Services) -> Work:
             int(params["seed"]),
             here.importance,
             report,
-            request=params,
+            sites=sites,
+            request={**params, "readout_name": subject.readout_name},
         )
         here.importance.trim(KEEP_RESULTS)
         return record.id
 
     return work
+
+
+def _check_sites(sites: SiteMap, label: str) -> None:
+    """Refuse a model most of whose layers are no attention between tokens."""
+    if sites.undrawable and sites.refused:
+        raise ValueError(
+            f"{label} has no layer in which patches attend to patches ({sites.undrawable}), so "
+            "there are no heads to compare. Choose another model, for example a ViT, DeiT, BEiT, "
+            "EVA or Swin"
+        )
 
 
 def find_result(here: Services, job: str) -> str | None:
@@ -214,7 +125,8 @@ def curves_work(here: Services) -> Work:
             seed=int(_request(here, key)["seed"]),
             progress=report,
         )
-        here.importance.attach(key, "curves", curves_values(found))
+        about = {**curves_values(found), "measured": len(record.images)}
+        here.importance.attach(key, "curves", about)
         return key
 
     return work
@@ -233,8 +145,7 @@ def partial_work(here: Services) -> Work:
         if record is None:
             raise ValueError("this study is no longer kept on this server; measure again")
         subject = find_subject(here, request, report)
-        name = record.images[int(params["image"])].name
-        image = next(one for one in subject.images if one.name == name)
+        image = find_image(subject.images, record.images[int(params["image"])])
         [batch] = read_batches([image], subject.loaded, request["fit"], 1)
         sites = find_sites(subject.loaded.module, subject.loaded.input_size)
         found = partial_pruning(
@@ -269,7 +180,7 @@ def prune_work(here: Services) -> Work:
 
         key = str(params["result"])
         record, request = held_importance(here, key), _request(here, key)
-        subject = find_subject(here, request, report)
+        subject = find_subject(here, request, report, every=True)
         sites = find_sites(subject.loaded.module, subject.loaded.input_size)
         pairs = tuple((int(layer), int(head)) for layer, head in params["heads"])
         pruned = prune_and_measure(

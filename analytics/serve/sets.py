@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from analytics.io.images import DEFAULT_LIMITS, Limits
 from analytics.io.labelled import LabelledSet, read_labelled, shipped_labelled
 
 if TYPE_CHECKING:
+    from analytics.io.labelled import ImageSource
     from analytics.serve.state import Services
     from analytics.store.pictures import PictureStore
+    from analytics.studies.importance_record import ImageEffect
 
 SHIPPED = "shipped"
 PICTURES = "pictures"
@@ -77,7 +80,7 @@ def keep_zip(here: Services, data: bytes) -> str:
     part = folder / f".{sha256}.zip"
     part.write_bytes(data)
     try:
-        found = read_labelled(part, "folders")
+        found = _read_zip(part)
         if len(found.classes) < 2:
             raise ValueError(
                 f"expected a zip with at least two class folders, got {len(found.classes)}; "
@@ -87,6 +90,15 @@ def keep_zip(here: Services, data: bytes) -> str:
     finally:
         part.unlink(missing_ok=True)
     return sha256
+
+
+def _read_zip(part: Path) -> LabelledSet:
+    """The pictures of an upload; what is said of it names no file of the server."""
+    try:
+        return read_labelled(part, "folders")
+    except ValueError as error:
+        said = str(error).replace(str(part), part.name).replace(part.name, "the zip")
+        raise ValueError(said) from error
 
 
 def zip_path(here: Services, sha256: str) -> Path | None:
@@ -113,3 +125,45 @@ def balanced(rows: Sequence[int], labels: Sequence[str | None], limit: int, seed
         turn = turns[labels[row]] = turns.get(labels[row], 0) + 1
         ranked.append((turn, row))
     return sorted(row for _, row in sorted(ranked, key=lambda one: one[0])[:limit])
+
+
+def keep_pictures(here: Services, images: Sequence[ImageSource]) -> None:
+    """Store what is not stored yet, so that the page can show it and the lens open it."""
+    for image in images:
+        # One that cannot be read is left to the study, which skips it and says why.
+        with contextlib.suppress(ValueError, OSError), here.decoding:
+            data = image.read_bytes()
+            if not _is_stored(here, hashlib.sha256(data).hexdigest()):
+                here.pictures.put(data, image.name)
+
+
+def _is_stored(here: Services, sha256: str) -> bool:
+    try:
+        here.pictures.data(sha256)
+    except ValueError:
+        return False
+    return True
+
+
+def find_image(images: Sequence[ImageSource], wanted: ImageEffect) -> ImageSource:
+    """The picture that was measured, by its bytes: two of a set may have one name.
+
+    Raises:
+        ValueError: it is not there any more.
+    """
+    for image in sorted(images, key=lambda one: one.name != wanted.name):
+        with contextlib.suppress(ValueError, OSError):
+            if hashlib.sha256(image.read_bytes()).hexdigest() == wanted.sha256:
+                return image
+    raise ValueError(f"{wanted.name} is no longer stored on this server; add it and measure again")
+
+
+def count_different(images: Sequence[ImageSource], most: int) -> int:
+    """How many pictures have bytes of their own, counted up to `most`; unreadable ones do not."""
+    seen: set[str] = set()
+    for image in images:
+        with contextlib.suppress(ValueError, OSError):
+            seen.add(hashlib.sha256(image.read_bytes()).hexdigest())
+        if len(seen) == most:
+            break
+    return len(seen)

@@ -117,7 +117,9 @@ def measure_importance(
     report(0, 0, "finding where the model attends")
     sites = sites or find_sites(loaded.module, loaded.input_size)
     effects = HeadEffects(loaded, sites, metrics, readout)
-    plan = study_plan(loaded, key, found, metrics, ablation, readout, fit, seed, command)
+    plan = study_plan(
+        loaded, key, found, metrics, ablation, readout, fit, seed, command, sites.refused_notes
+    )
     plan["request"] = dict(request or {})
     parts = [] if store is None else [(a, b) for _, a, b in store.parts(key)]
     if store is not None:
@@ -177,9 +179,10 @@ def study_plan(
     fit: Fit,
     seed: int,
     command: str,
+    cautions: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The plain values that every part of a result shares."""
-    notes = list(readout.notes) if readout else []
+    """The plain values that every part of a result shares; `cautions` join its notes."""
+    notes = [*cautions, *(readout.notes if readout else ())]
     duplicates = len(found.skipped)
     if duplicates:
         notes.append(f"{duplicates} pictures left out: unreadable or the same as another")

@@ -12,6 +12,9 @@ import numpy as np
 RANKED = 20
 """Heads that the ranking shows."""
 
+MISSING = "#c9ccd1"
+"""Grey of a head without a number, which is not 0."""
+
 
 @dataclass(frozen=True)
 class HeadsFigure:
@@ -42,6 +45,7 @@ def heads_chart(figure: HeadsFigure) -> Any:
         .resolve_scale(color="independent")
         .properties(title=alt.Title(figure.title, anchor="start", fontSize=16))
         .configure(font="Helvetica, Arial, sans-serif", view={"stroke": None})
+        .configure_scale(invalid={"color": {"value": MISSING}})
     )
 
 
@@ -87,11 +91,7 @@ def _matrix(figure: HeadsFigure) -> Any:
                 axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False),
             ),
             y=alt.Y("layer:O", sort=layers, title=None, axis=alt.Axis(ticks=False, domain=False)),
-            color=alt.condition(
-                "isValid(datum.mean)",
-                alt.Color("mean:Q", scale=scale, title=figure.axis.split(" · ")[-1]),
-                alt.value("#c9ccd1"),
-            ),
+            color=alt.Color("mean:Q", scale=scale, title=figure.axis.split(" · ")[-1]),
         )
         .properties(width=cell * most, height=cell * len(layers))
     )
@@ -101,7 +101,7 @@ def _ranking(figure: HeadsFigure) -> Any:
     import altair as alt
 
     known = [row for row in _rows(figure) if row["mean"] is not None]
-    best = sorted(known, key=lambda row: -row["mean"])[:RANKED]
+    best = sorted(known, key=lambda row: -_size(row["mean"], figure.signed))[:RANKED]
     order = [row["name"] for row in best]
     base = alt.Chart(alt.Data(values=best)).encode(
         y=alt.Y("name:O", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False))
@@ -119,6 +119,11 @@ def _ranking(figure: HeadsFigure) -> Any:
         .encode(y=alt.Y("name:O", sort=order), x="low:Q", x2="high:Q")
     )
     return (whiskers + dots).properties(width=260, height=15 * len(best))
+
+
+def _size(mean: float, signed: bool) -> float:
+    """How important: of a signed metric the size counts, as where heads are removed."""
+    return abs(mean) if signed else mean
 
 
 def _caption(figure: HeadsFigure) -> Any:

@@ -72,6 +72,33 @@ def open_lens(page, address: str, query: str = ""):
     return page
 
 
+def open_heads(page, address: str, query: str = "?model=test_vit:random"):
+    """Open the Heads page and wait for its charts; paintings are kept in `window.heads`."""
+    listen_to_heads(page)
+    page.goto(f"{address}/heads{query}")
+    page.wait_for_function("window.heads.length > 0", timeout=240_000)
+    return page
+
+
+def listen_to_heads(page):
+    page.add_init_script(
+        "window.heads = [];"
+        "addEventListener('heads:painted', (event) => window.heads.push(event.detail));"
+    )
+
+
+def heads_painted(page):
+    return page.evaluate("window.heads.at(-1)")
+
+
+def cell_position(page, layer: int, head: int) -> tuple[float, float]:
+    """Middle of a head's cell in the matrix of the Heads page, on the screen."""
+    layout, box = heads_painted(page)["layout"], page.locator(".headGrid").bounding_box()
+    x = box["x"] + layout["left"] + head * (layout["width"] + layout["gap"])
+    y = box["y"] + layout["top"] + layer * (layout["height"] + layout["gap"])
+    return x + layout["width"] / 2, y + layout["height"] / 2
+
+
 def last_painted(page):
     return page.evaluate("window.painted.at(-1)")
 

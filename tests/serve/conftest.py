@@ -54,6 +54,7 @@ class FakeRecord:
     token_norms: tuple = ()
     pca: tuple = ()
     missing: tuple = field(default=())
+    off: object = None
 
     def rows(self, token, direction):
         if direction not in ("to", "from"):

@@ -12,10 +12,12 @@ function numbersOf(list, count) {
   return Float64Array.from({ length: count }, (_, i) => list?.[i] ?? NaN);
 }
 
-/** Head indices from the most to the least important; unmeasured heads have no place. */
-function ordered(mean) {
+/** Head indices from the most to the least important; unmeasured heads have no place. Of a
+ * signed metric the size counts, as where heads are removed. */
+function ordered(mean, signed) {
   const known = [...mean.keys()].filter((head) => !Number.isNaN(mean[head]));
-  return known.sort((a, b) => mean[b] - mean[a] || a - b);
+  const size = (head) => (signed ? Math.abs(mean[head]) : mean[head]);
+  return known.sort((a, b) => size(b) - size(a) || a - b);
 }
 
 function summaryOf(meta, metric) {
@@ -24,7 +26,7 @@ function summaryOf(meta, metric) {
   const mean = numbersOf(given.mean, count);
   const low = numbersOf(given.low, count);
   const high = numbersOf(given.high, count);
-  const order = ordered(mean);
+  const order = ordered(mean, metric.signed);
   const rank = new Int32Array(count).fill(-1);
   order.forEach((head, place) => { rank[head] = place; });
   const known = order.map((head) => mean[head]);

@@ -5,6 +5,8 @@ import { failure } from "../lens/rows.js";
 
 const REST_TELL_MS = 350;
 const ASK_AGAIN_MS = 2000;
+// A click while the page is drawn anew can get lost: then curves are asked for again.
+const CURVES_HEARD = ["queued", "running", "failed", "cancelled"];
 const desks = new WeakMap();
 
 async function fetchMeta(address) {
@@ -61,13 +63,15 @@ function createHeads(root) {
   }
 
   function mount(atlas, data) {
-    const before = desk && data.serial === serial ? desk.before() : null;
+    const same = data.serial === serial;
+    const before = desk && same ? desk.before() : null;
     desk?.close();
     serial = data.serial;
     root.dataset.ready = "true";
     const gone = () => component.setTriggerValue("gone", data.token);
     desk = createDesk(root, atlas, data, before, cache, { tell, trigger, gone });
-    awaitsCurves = awaitsCurves && !atlas.curves;
+    // Another serial also says that curves failed or were stopped: they can be asked for again.
+    awaitsCurves = awaitsCurves && same && !atlas.curves;
     showWaiting();
     say(null);
   }
@@ -84,6 +88,9 @@ function createHeads(root) {
       if (token !== mine || !root.isConnected) return;
       seen = now;
       if (atlas) mount(atlas, data);
+      if (awaitsCurves && !CURVES_HEARD.includes(meta.curves_job)) {
+        component.setTriggerValue("curves", meta.id);
+      }
       if (!meta.complete || awaitsCurves) askAgain();
     } catch (error) {
       if (token !== mine) return;

@@ -64,7 +64,7 @@ export function createPerHead(canvas, atlas) {
       if (!image) return "No image yet";
       return atlas.probabilities
         ? `Probability of ${classOf(image)} without each head`
-        : `${metric.title} (${metric.axis}) of this image without each head`;
+        : `${metric.title} (${metric.axis}) of this image, ${atlas.preview ? "head by head" : "without each head"}`;
     },
 
     draw(state, colours) {

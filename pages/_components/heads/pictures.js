@@ -103,7 +103,7 @@ export function createPictures(canvas, atlas, base, redraw) {
       const metric = atlas.metrics[atlas.metricIndex(state.metric)];
       return chance
         ? `Images by P; orange: without ${atlas.labelOf(head)}`
-        : `Images by ${metric.title} without ${atlas.labelOf(head)}`;
+        : `Images by ${metric.title} ${atlas.preview ? "of" : "without"} ${atlas.labelOf(head)}`;
     },
 
     draw(state, head, colours) {
@@ -146,7 +146,7 @@ export function createPictures(canvas, atlas, base, redraw) {
       const one = atlas.images[image];
       const head = atlas.headIndex(state.layer, state.head);
       const metric = atlas.metrics[atlas.metricIndex(state.metric)];
-      const effect = `${metric.title} without ${atlas.labelOf(head)}: ${format(atlas.valueOf(atlas.metricIndex(state.metric), image, head))}`;
+      const effect = `${metric.title} ${atlas.preview ? "of" : "without"} ${atlas.labelOf(head)}: ${format(atlas.valueOf(atlas.metricIndex(state.metric), image, head))}`;
       if (!chance) return [one.name, effect];
       const change = `P(${classOf(one)}) ${format(one.probability)} → ${format(atlas.probabilityOf(image, head))}`;
       return [one.name, change, effect];

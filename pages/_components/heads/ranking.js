@@ -39,7 +39,8 @@ export function createRanking(canvas, atlas) {
       context.fillStyle = colours.faint;
       context.fillText(tickText(tick), x, bottom + 9);
     }
-    context.fillText(title, (gutter + width - RANK_EDGE.right) / 2, height - 8);
+    const most = width - context.measureText(title).width / 2; // all of it stays inside
+    context.fillText(title, Math.min((gutter + width - RANK_EDGE.right) / 2, most), height - 8);
   }
 
   function whisker(context, summary, head, y, place, colour, thick) {

@@ -18,7 +18,8 @@ export function createTop(root, part, atlas, tables) {
 
   part("metrics").replaceChildren(...atlas.metrics.map(metricButton));
   part("metricMenu").replaceChildren(...atlas.metrics.map((one) => new Option(one.title, one.name)));
-  part("kind").textContent = `${atlas.ablation} ablation`;
+  const how = atlas.preview ? "preview, no head taken out yet" : `${atlas.ablation} ablation`;
+  part("kind").textContent = how;
   part("count").textContent = imagesText(atlas);
   part("count").title = atlas.complete ? "Images in the mean" : "Partial: numbers change until every image is in";
   part("count").classList.toggle("partial", !atlas.complete);
@@ -51,7 +52,7 @@ export function createTop(root, part, atlas, tables) {
         if (ticks[i].textContent !== text) ticks[i].textContent = text.replace("-", "−");
       });
       const each = atlas.images_done === 1 ? "" : "Mean ";
-      const words = `${each}${metric.title} (${metric.axis}), ${imagesText(atlas)}, ${atlas.ablation} ablation. Numbers: ranks`;
+      const words = `${each}${metric.title} (${metric.axis}), ${imagesText(atlas)}, ${how}. Numbers: ranks`;
       if (part("caption").textContent !== words) part("caption").textContent = words;
     },
 
