@@ -9,10 +9,11 @@ from typing import Any
 
 import streamlit as st
 
+from pages._address import SERIAL, VIEW
 from pages._shared import here, note
 from pages._study import lane
 
-RUNNING = "heads_prune_job"
+RUNNING, STEPWISE = "heads_prune_job", "heads_stepwise_job"
 
 
 def begin(study: str, wanted: Mapping[str, Any]) -> None:
@@ -84,3 +85,42 @@ def _verdict(found: Mapping[str, Any]) -> None:
     st.markdown(
         f"The pruned accuracy {words} the 95 % interval of the full model, {low:.1%} to {high:.1%}."
     )
+
+
+def choose_stepwise(study: str, total: int, metric: str) -> None:
+    """Which heads go when importance is measured again after each step.
+
+    Args:
+        study: key of the study whose pictures are measured.
+        total: heads of the model.
+        metric: the chosen metric; one that needs classes gives way to the cls shift.
+    """
+    from analytics.metrics.catalogue import HEAD_METRICS
+
+    usable = metric in HEAD_METRICS and "classes" not in HEAD_METRICS[metric].needs
+    chosen = metric if usable else "cls_shift"
+    with st.expander("Choose step by step"):
+        count = st.number_input("Heads to remove", 1, total, max(1, total // 4))
+        steps = st.number_input("Steps, measured again after each", 1, 12, 4)
+        title = HEAD_METRICS[chosen].title
+        if st.button(f"Choose by {title}", width="stretch", help="Fills the pruning set"):
+            params = {"result": study, "metric": chosen, "count": int(count), "steps": int(steps)}
+            key = f"iterate-{study[:24]}-{chosen}-{count}-{steps}"
+            here().jobs.submit("iterate", params, key, lane())
+            st.session_state[STEPWISE] = key
+            st.rerun()
+
+
+def take_stepwise() -> None:
+    """Put the heads that were chosen step by step into the pruning set, once they are there."""
+    state = st.session_state
+    job = here().jobs.get(str(state.get(STEPWISE, "")))
+    if job is None or job.alive:
+        return
+    del state[STEPWISE]
+    if job.state != "done":
+        note(job.error or "Choosing step by step was stopped.")
+        return
+    pairs = ",".join(f"{layer}:{head}" for layer, head in job.result)
+    state[VIEW] = {**(state.get(VIEW) or {}), "heads": pairs}
+    state[SERIAL] += 1  # the instrument goes to the new view

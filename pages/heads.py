@@ -29,7 +29,7 @@ LAST = "heads_last"
 """Session key of the study that was shown last; it stays on screen while another is measured."""
 
 CURVES = "heads_curves_job"
-JOBS = (_pruned.RUNNING, CURVES)
+JOBS = (_pruned.RUNNING, _pruned.STEPWISE, CURVES)
 """Session keys of jobs that were asked for inside the instrument."""
 
 
@@ -44,6 +44,7 @@ def page() -> None:
         _study.choose_set()
         _study.choose_ablation()
         _choose.choose_fit((), None)
+        stepwise = st.container()
         _choose.choose_checkpoint()
     params = _study.wanted(state[_study.EFFORT])
     record = _study.study_for(params)
@@ -53,8 +54,13 @@ def page() -> None:
     shown = record or _last()
     with about:
         _describe(record)
+    if record is not None:
+        with stepwise:
+            metric = str((state.get(_address.VIEW) or {}).get("metric", ""))
+            _pruned.choose_stepwise(record.id, len(record.heads), metric)
     _study.follow(str(params["job"]), *(str(state.get(name, "")) for name in JOBS))
     _pruned.show_finished()
+    _pruned.take_stepwise()
     _notice_curves()
     show_notes(str(params["job"]), _study.retry(params))
     _address.write(_study.link())

@@ -208,3 +208,29 @@ def prune_work(here: Services) -> Work:
         }
 
     return work
+
+
+def iterate_work(here: Services) -> Work:
+    """The job kind `iterate`: `result`, `metric`, `count`, `steps` -> heads to remove, pairs.
+
+    Importance is measured again after each step, on the pictures of the result.
+    """
+
+    def work(params: Mapping[str, Any], report: Report) -> list[list[int]]:
+        from analytics.studies.pruning import prune_iteratively
+
+        request = _request(here, str(params["result"]))
+        subject = find_subject(here, request, report)
+        heads = prune_iteratively(
+            subject.loaded,
+            subject.images,
+            str(params["metric"]),
+            int(params["count"]),
+            int(params["steps"]),
+            request["fit"],
+            int(request["seed"]),
+            report,
+        )
+        return [list(pair) for pair in heads]
+
+    return work

@@ -108,6 +108,7 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
     jobs.register("curves", importance_work.curves_work(made))
     jobs.register("partial", importance_work.partial_work(made))
     jobs.register("prune", importance_work.prune_work(made))
+    jobs.register("iterate", importance_work.iterate_work(made))
     return made
 
 

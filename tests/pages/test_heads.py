@@ -104,6 +104,20 @@ def test_measure_exactly_measures_every_metric_with_the_chosen_ablation(open_hea
     assert (app.query_params["effort"], app.query_params["ablation"]) == ("exact", "mean")
 
 
+def test_heads_chosen_step_by_step_fill_the_pruning_set(open_heads):
+    app = open_heads()
+    [count] = [one for one in app.number_input if one.label == "Heads to remove"]
+    assert count.value == 3  # a quarter of 12
+    count.set_value(2)
+    serial = app.session_state[_address.SERIAL]
+    app = settle(button(app.run(), "Choose by cls shift").click().run())
+    assert not app.exception and notes_of(app) == ""
+    chosen = app.session_state[_address.VIEW]["heads"].split(",")
+    assert len(set(chosen)) == 2
+    assert app.session_state[_address.SERIAL] == serial + 1
+    assert app.query_params["heads"] == ",".join(chosen)
+
+
 def test_a_link_chooses_a_labelled_set_and_its_readout(open_heads):
     app = open_heads(set="labelled", readout="knn", pictures="5", after="1", effort="exact")
     assert not app.exception and notes_of(app) == ""

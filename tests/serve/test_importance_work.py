@@ -334,9 +334,24 @@ def test_heads_that_are_not_there_are_refused(services, hashes):
     assert job.state == "failed" and "at least one head" in job.error
 
 
-@pytest.mark.parametrize("kind", ["curves", "partial", "prune"])
+def test_heads_are_chosen_step_by_step_as_the_study_chooses_them(services, hashes):
+    from analytics.studies.pruning import prune_iteratively
+
+    params = request(hashes[:3])
+    record = measure(services, params)
+    wanted = {"result": record.id, "metric": "cls_shift", "count": 4, "steps": 2}
+    job = run(services, "iterate", wanted, "iterate")
+    assert job.state == "done", job.error
+    subject = find_subject(services, params, silent)
+    expected = prune_iteratively(subject.loaded, subject.images, "cls_shift", 4, 2)
+    assert job.result == [list(pair) for pair in expected]
+    assert len({tuple(pair) for pair in job.result}) == 4
+
+
+@pytest.mark.parametrize("kind", ["curves", "partial", "prune", "iterate"])
 def test_a_result_that_was_deleted_is_a_plain_sentence(services, kind):
     params = {"result": "0" * 64, "image": 0, "layer": 0, "head": 0, "heads": [[0, 0]]}
+    params |= {"metric": "cls_shift", "count": 1, "steps": 1}
     job = run(services, kind, params, f"gone-{kind}")
     assert job.state == "failed"
     assert job.error == "this study is no longer kept on this server; measure again"
