@@ -14,7 +14,16 @@ from pages._components.lens import FOLDER as LENS
 from pages._components.lens import joined, palettes
 
 FOLDER = Path(__file__).with_name("heads")
-SHARED = ("half.js", "record.js", "scale.js", "geometry.js", "rows.js", "theme.js")
+SHARED = (
+    "half.js",
+    "record.js",
+    "scale.js",
+    "geometry.js",
+    "rows.js",
+    "theme.js",
+    "listening.js",
+    "dialog.js",
+)
 """Modules of the lens that this component uses as well."""
 
 MODULES = (

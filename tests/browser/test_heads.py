@@ -183,6 +183,9 @@ def test_measured_exactly_a_head_gives_its_parts_and_curves_appear(heads):
         "(before) => window.heads.at(-1).id !== before", arg=preview, timeout=60_000
     )
     assert heads.locator('[data-part="kind"]').inner_text() == "zero ablation"
+    # The charts are drawn anew when the last pictures come: wait for the end of the progress.
+    heads.locator(".st-key-atlas_status").wait_for(state="detached", timeout=60_000)
+    heads.locator('[data-part="count"]').get_by_text("8 images", exact=True).wait_for()
     heads.get_by_role("button", name="prune parts of it").click()
     heads.locator('[data-part="modes"] .mode').first.wait_for(state="visible", timeout=30_000)
     assert heads.locator('[data-part="modes"] .mode').count() == 6

@@ -1,4 +1,5 @@
 /** The overlay behind `?`: keys, and what every metric means and where it is from. */
+import { createDialog } from "../lens/dialog.js";
 
 const HEADS_KEYS = [
   ["pointer", "reads a head, an image or a point of a curve; its dot lights up everywhere"],
@@ -28,49 +29,10 @@ const NOTES = [
   ["Agreement", "Spearman's rank correlation of the heads between two metrics."],
 ];
 
-function definitions(pairs) {
-  const element = document.createElement("dl");
-  for (const [name, text, source] of pairs) {
-    const term = document.createElement("dt");
-    const detail = document.createElement("dd");
-    term.textContent = name;
-    detail.textContent = text;
-    if (source) {
-      const origin = document.createElement("span");
-      origin.className = "source";
-      origin.textContent = ` ${source}`;
-      detail.append(origin);
-    }
-    element.append(term, detail);
-  }
-  return element;
-}
-
-function topic(text) {
-  const element = document.createElement("h3");
-  element.textContent = text;
-  return element;
-}
-
-/** Fills the dialog once for a study. */
+/** Fills the dialog of the page of heads for a study. */
 export function createAbout(box, atlas, close) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet";
-  button.textContent = "close";
-  button.addEventListener("click", close);
-  const keys = document.createElement("div");
   const kind = ["Ablation", KINDS[atlas.ablation] ?? atlas.ablation];
-  keys.append(topic("Keys"), definitions(HEADS_KEYS), topic("How to read"), definitions([kind, ...NOTES]));
-  const metrics = document.createElement("div");
-  const entries = atlas.metrics.map((one) => [one.title, `${one.definition} Axis: ${one.axis}.`, one.source]);
-  metrics.append(topic("Metrics"), definitions(entries), button);
-  box.replaceChildren(keys, metrics);
-  return {
-    show(open) {
-      if (box.hidden === !open) return;
-      box.hidden = !open;
-      if (open) button.focus();
-    },
-  };
+  const metrics = atlas.metrics.map((one) => [one.title, `${one.definition} Axis: ${one.axis}.`, one.source]);
+  const left = [["Keys", HEADS_KEYS], ["How to read", [kind, ...NOTES]]];
+  return createDialog(box, [left, [["Metrics", metrics]]], close);
 }

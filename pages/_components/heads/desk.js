@@ -20,7 +20,8 @@ import { createPruning } from "./pruning.js";
 import { createAbout } from "./about.js";
 import { createTop } from "./topbar.js";
 import { createDeeds } from "./deeds.js";
-import { listenToHeadKeys } from "./headkeys.js";
+import { headAction } from "./headkeys.js";
+import { listenToKeys } from "../lens/listening.js";
 import { listenToCharts } from "./headpointer.js";
 
 /** @param {HTMLElement} root the section  @param {object} out tell(view), trigger(name, value), gone() */
@@ -140,7 +141,7 @@ export function createDesk(root, atlas, data, before, cache, out) {
 
   root.addEventListener("click", onClick, { signal });
   part("metricMenu").addEventListener("change", (event) => set({ metric: event.target.value }), { signal });
-  listenToHeadKeys(root, (name, ...args) => deeds[name](...args), signal);
+  listenToKeys(root, headAction, (name, ...args) => deeds[name](...args), signal);
   listenToCharts(part, { grid, ranking, perHead, pictures, side }, {
     atlas, base: data.base, deeds, set, schedule, state: () => state,
   }, signal);

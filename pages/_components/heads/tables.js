@@ -10,11 +10,11 @@ function cell(tag, text, scope) {
   return element;
 }
 
-/** "0.91" without its 0, so that ten columns fit. */
+/** "0.91" without its 0, so that ten columns fit; a sign takes the second decimal's place. */
 function coefficient(value) {
   if (value === null) return "";
   if (value > 0.995) return "1";
-  return value.toFixed(2).replace(/^(-?)0\./, "$1.").replace("-", "−");
+  return value.toFixed(value < 0 ? 1 : 2).replace(/^(-?)0\./, "$1.").replace("-", "−");
 }
 
 function heatTable(caption, names, matrix, write, paint) {

@@ -1,4 +1,5 @@
 /** The overlay behind `?`: keys, and what each number means. */
+import { createDialog } from "./dialog.js";
 
 const KEYS = [
   ["pointer", "moves the query; click pins it, click again unpins it"],
@@ -30,41 +31,7 @@ const WORDS = [
   ["Norms, features", "Norm of the token, and first three principal components of the patch features, after the layer."],
 ];
 
-function list(pairs) {
-  const element = document.createElement("dl");
-  for (const [name, text] of pairs) {
-    const term = document.createElement("dt");
-    const detail = document.createElement("dd");
-    term.textContent = name;
-    detail.textContent = text;
-    element.append(term, detail);
-  }
-  return element;
-}
-
-function heading(text) {
-  const element = document.createElement("h3");
-  element.textContent = text;
-  return element;
-}
-
-/** Fills the dialog once; a click on it or Esc closes it. */
+/** Fills the dialog of the lens. */
 export function createHelp(box, close) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "quiet";
-  button.textContent = "close";
-  button.addEventListener("click", close);
-  const keys = document.createElement("div");
-  keys.append(heading("Keys"), list(KEYS));
-  const words = document.createElement("div");
-  words.append(heading("What the numbers mean"), list(WORDS), button);
-  box.replaceChildren(keys, words);
-  return {
-    show(open) {
-      if (box.hidden === !open) return;
-      box.hidden = !open;
-      if (open) button.focus();
-    },
-  };
+  return createDialog(box, [[["Keys", KEYS]], [["What the numbers mean", WORDS]]], close);
 }

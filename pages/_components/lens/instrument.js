@@ -21,7 +21,8 @@ import { createRows } from "./rows.js";
 import { createSpread } from "./spread.js";
 import { createStage } from "./stage.js";
 import { chosenHeads, cutNorms, cutPca, overlayMap } from "./overlay.js";
-import { listenToKeys } from "./keys.js";
+import { actionOf } from "./keys.js";
+import { listenToKeys } from "./listening.js";
 import { listenToMatrix, listenToStage } from "./pointer.js";
 import { allLimits } from "./scale.js";
 import { carryOver, firstState, viewOf } from "./state.js";
@@ -211,7 +212,7 @@ export function createInstrument(root, record, address, palettes, view, before, 
     }, { signal });
     part("cmap").addEventListener("change", (event) => set({ cmap: event.target.value }), { signal });
     part("opacity").addEventListener("input", (event) => set({ opacity: Number(event.target.value) }), { signal });
-    listenToKeys(root, (name, ...args) => actions[name](...args), signal);
+    listenToKeys(root, actionOf, (name, ...args) => actions[name](...args), signal);
     listenToStage(root.querySelector(".above"), stage, () => record, pointer, signal);
     listenToMatrix(root.querySelector(".matrix"), matrix, pointer, signal);
     const watcher = new ResizeObserver(layout);

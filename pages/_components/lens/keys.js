@@ -42,26 +42,3 @@ export function actionOf(event) {
   };
   return single[key] ?? null;
 }
-
-/** Listens on the lens, and on the page while nothing else has the focus. */
-export function listenToKeys(root, act, signal) {
-  function onKey(event) {
-    const inside = event.composedPath();
-    const field = inside[0];
-    if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) {
-      if (event.key !== "Escape") return;
-    }
-    const onButton = field instanceof HTMLButtonElement || field instanceof HTMLAnchorElement;
-    if (onButton && event.key === "Enter") return;
-    const action = actionOf(event);
-    if (!action) return;
-    event.preventDefault();
-    // The page around has shortcuts of its own on single letters.
-    event.stopPropagation();
-    act(...action);
-  }
-  root.addEventListener("keydown", onKey, { signal });
-  window.addEventListener("keydown", (event) => {
-    if (document.activeElement === document.body && !event.defaultPrevented) onKey(event);
-  }, { signal, capture: true });
-}
