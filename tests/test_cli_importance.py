@@ -85,6 +85,15 @@ def test_tables_have_the_columns_of_the_contract_and_the_numbers_of_the_study(
     pd.testing.assert_frame_equal(pd.read_csv(out / "curves.csv"), curves, check_dtype=False)
 
 
+def test_bfloat16_says_how_its_ranking_agrees_with_float32(run, pictures):
+    summary, out = run(pictures, "--dtype", "bfloat16", "--metric", "cls_shift")
+    assert 0.9 < summary["float32_agreement"]["cls_shift"] <= 1
+    made = parse_provenance((out / "provenance.json").read_text())
+    assert made.parameters["float32_agreement"] == summary["float32_agreement"]
+    summary, _ = run(pictures, "--metric", "cls_shift", name="plain")
+    assert "float32_agreement" not in summary
+
+
 def test_provenance_and_summary_say_what_was_done(run, pictures):
     summary, out = run(pictures, "--metric", "cls_shift", "--ablation", "mean", "--limit", 4)
     made = parse_provenance((out / "provenance.json").read_text())

@@ -128,12 +128,37 @@ def measure(
         )
         report(1, 1)
         curves = find_curves(args, subject, record, store) if args.curves else None
+        checked = check_precision(args, subject, record)
     except KeyboardInterrupt:
         partial = load_importance(store, key)
         if partial is not None and partial.images:
             finish(args, subject, partial, None, {"complete": False, "reused": known})
         raise
-    finish(args, subject, record, curves, {"complete": record.complete, "reused": known})
+    more = {"complete": record.complete, "reused": known, **checked}
+    finish(args, subject, record, curves, more)
+
+
+def check_precision(
+    args: argparse.Namespace, subject: Subject, record: Importance
+) -> dict[str, dict[str, float]]:
+    """How the ranking agrees with float32 on a few pictures; empty for float32 itself."""
+    if args.dtype == "float32":
+        return {}
+    from analytics.models.registry import load_model
+    from analytics.studies.precision import agreement_with_float32
+
+    exact = load_model(subject.loaded.spec, args.size, args.device, "float32")
+    found = agreement_with_float32(
+        exact,
+        subject.images,
+        record,
+        subject.labels,
+        subject.readout,
+        args.fit,
+        args.seed or 0,
+        progress(args.quiet),
+    )
+    return {"float32_agreement": found}
 
 
 def find_curves(

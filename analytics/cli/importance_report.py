@@ -121,6 +121,9 @@ def lines(summary: dict[str, Any], record: Importance) -> list[str]:
     for metric, heads in summary["most_important"].items():
         said.append(f"{HEAD_METRICS[metric].title}, {record.ablation} ablation, {pictures}:")
         said += [f"  {in_words(one)}" for one in heads]
+    for metric, agreement in summary.get("float32_agreement", {}).items():
+        title = HEAD_METRICS[metric].title
+        said.append(f"{title}: rank correlation with float32 {agreement:.4f}, a few pictures")
     if "top" in summary:
         said.append(top_words(summary["top"]))
     said.append(f"{summary['out']}: {', '.join(summary['files'])}")

@@ -11,6 +11,7 @@ import numpy as np
 from analytics.store.provenance import make_provenance, provenance_json
 from analytics.store.results import ResultStore, content_key
 from analytics.studies.attend import Progress
+from analytics.studies.batching import batch_plan
 from analytics.studies.importance_record import Importance, assemble
 from analytics.studies.pictures import Reference, Survey, class_numbers, survey
 from analytics.types import Fit
@@ -26,9 +27,6 @@ VERSION = 1
 """Raised whenever a result made from the same inputs would differ."""
 
 ABLATIONS = ("zero", "mean", "resample")
-
-BATCH = 4
-"""Pictures whose clean pass is held at once: small, so that a stop loses little."""
 
 
 def importance_key(
@@ -116,7 +114,8 @@ def measure_importance(
     key = importance_key(loaded, found.content, metrics, ablation, readout, fit, seed)
     report(0, 0, "finding where the model attends")
     sites = sites or find_sites(loaded.module, loaded.input_size)
-    effects = HeadEffects(loaded, sites, metrics, readout)
+    batch, heads_at_once = batch_plan(loaded, sites)
+    effects = HeadEffects(loaded, sites, metrics, readout, heads_at_once)
     plan = study_plan(
         loaded, key, found, metrics, ablation, readout, fit, seed, command, sites.refused_notes
     )
@@ -130,7 +129,9 @@ def measure_importance(
     if left.images:
         others = Reference(loaded, found, effects, ablation, fit, seed)
         others.prepare(report)
-        for arrays, about in _measured(loaded, left, effects, others, readout, fit, seed, report):
+        for arrays, about in _measured(
+            loaded, left, effects, others, readout, fit, seed, report, batch
+        ):
             if store is not None:
                 store.put(key, len(parts), arrays, about)
             parts.append((arrays, about))
@@ -226,6 +227,7 @@ def _measured(
     fit: Fit,
     seed: int,
     report: Progress,
+    batch_size: int,
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, Any]]]:
     """Measure the pictures that are left, some at a time: arrays and plain values of a part."""
     from analytics.studies.features import read_batches
@@ -237,7 +239,7 @@ def _measured(
     def skip(name: str, reason: str) -> None:
         unreadable.append([name, reason, left.sha256s[left.names.index(name)]])
 
-    for batch in read_batches(left.images, loaded, fit, BATCH, skip):
+    for batch in read_batches(left.images, loaded, fit, batch_size, skip):
         labels = [left.labels[index] for index in batch.indices]
 
         def step(head: int, heads: int, size: int = len(labels), base: int = done) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from analytics.store.results import ResultStore, content_key
 from analytics.studies.adaptive import AdaptiveResult, find_top_heads
 from analytics.studies.attend import Progress
-from analytics.studies.importance import BATCH, check_study, importance_key, study_plan
+from analytics.studies.batching import BATCH
+from analytics.studies.importance import check_study, importance_key, study_plan
 from analytics.studies.importance_record import Importance, assemble
 from analytics.studies.pictures import Reference, Survey, class_numbers, survey
 from analytics.types import Fit
