@@ -220,3 +220,22 @@ def test_a_family_that_cannot_be_cut_is_refused_before_anything_is_measured(load
     assert seen == []
     with pytest.raises(ValueError, match="normalises all heads together"):
         prune_and_measure(made, pictures, ((1, 0),))
+
+
+def test_a_model_with_one_head_a_layer_can_lose_all_of_them(loaded, pictures):
+    """Every layer is then its projection's bias; the model still runs."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    torch.manual_seed(0)
+    single = VisionTransformer(
+        img_size=loaded.input_size[0], patch_size=16, embed_dim=32, depth=3, num_heads=1
+    )
+    model = replace(loaded, module=single.eval().requires_grad_(False))
+    record = measure_importance(model, pictures, ("cls_shift", "contribution"))
+    assert record.num_heads == (1, 1, 1)
+    np.testing.assert_allclose(record.table("contribution"), 1, rtol=1e-5)
+    pruned = prune_and_measure(model, pictures, record.heads, record)
+    pixels = pixels_of(model, pictures)
+    with torch.no_grad():
+        found = pruned.module.forward_features(pixels)
+    torch.testing.assert_close(found, without(model, pixels, record.heads), rtol=1e-4, atol=1e-5)
