@@ -227,7 +227,7 @@ def choose_ablation() -> None:
     )
     exact = state[EFFORT] == "exact"
     st.button(
-        "Measuring exactly" if exact else "Measure exactly",
+        "Exact measurement" if exact else "Measure exactly",
         on_click=_measure_exactly,
         disabled=exact,
         type="primary",

@@ -100,7 +100,7 @@ def test_measure_exactly_measures_every_metric_with_the_chosen_ablation(open_hea
     record = shown(app)
     assert record.id != preview and record.ablation == "mean" and record.complete
     assert "cls_shift" in record.metrics
-    assert button(app, "Measuring exactly").disabled
+    assert button(app, "Exact measurement").disabled
     assert (app.query_params["effort"], app.query_params["ablation"]) == ("exact", "mean")
 
 
