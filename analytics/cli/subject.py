@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +52,7 @@ def find_subject(
     """
     from analytics.io.labelled import read_labelled
     from analytics.models.readout import check_fits, load_readout, save_readout
+    from analytics.studies.readouts import fitted_readout, labelled_pictures
 
     found = read_labelled(args.images, args.labels)
     # A file is looked at before the model is loaded.
@@ -67,12 +67,24 @@ def find_subject(
         return _chosen(args, loaded, found, given, (note,), False)
     if not (args.labels or (found.classes and asks_for_classes(loaded, metrics))):
         return _chosen(args, loaded, found, None, (), False)
-    readout, held_out, count = fitted_readout(args, loaded, found, store, report)
+    report(0, 0, "reading the labelled pictures")
+    whole = labelled_pictures(found.images, found.labels)
+    readout, _, held_out = fitted_readout(
+        loaded,
+        whole,
+        found.classes,
+        store / "readouts",
+        args.readout_kind,
+        args.readout_layer,
+        args.fit,
+        args.seed or 0,
+        report,
+    )
     args.out.mkdir(parents=True, exist_ok=True)
     save_readout(readout, args.out / READOUT)
     note = (
         f"measured on the pictures held out of the read-out's fit alone: {len(held_out.images):,} "
-        f"of {count:,}"
+        f"of {len(whole.images):,}"
     )
     return _chosen(args, loaded, held_out, readout, (note,), True)
 
@@ -102,76 +114,3 @@ def asks_for_classes(loaded: LoadedModel, metrics: Sequence[str]) -> bool:
 
     needed = {need for name in metrics if name in HEAD_METRICS for need in HEAD_METRICS[name].needs}
     return "classes" in needed - available(loaded, None)
-
-
-def fitted_readout(
-    args: argparse.Namespace,
-    loaded: LoadedModel,
-    found: LabelledSet,
-    store: Path,
-    report: Progress,
-) -> tuple[ReadOut, Survey, int]:
-    """A read-out of all pictures with a label, fitted once.
-
-    Returns:
-        The read-out, the pictures that it held out, and how many pictures it was given.
-
-    Raises:
-        ValueError: no labels, or none that a read-out can be fitted on.
-    """
-    from analytics.models.readout import load_readout, save_readout
-    from analytics.store.results import content_key
-    from analytics.studies.pictures import survey
-
-    report(0, 0, "reading the labelled pictures")
-    # The same picture twice would stand on both sides of the split.
-    whole = survey(found.images, found.labels)
-    whole = whole.without({sha for sha, label in whole.content if label is None})
-    if not whole.images:
-        raise ValueError(
-            "expected labels, got none; sort the pictures into folders by class, or give a table"
-        )
-    key = content_key(
-        {
-            "model": [loaded.spec.id, loaded.weights_sha256, *loaded.input_size, loaded.dtype],
-            "images": [list(one) for one in whole.content],
-            "readout": [args.readout_kind, args.readout_layer, args.fit, args.seed or 0],
-        }
-    )
-    path = store / "readouts" / f"{key}.safetensors"
-    kept_path = path.with_suffix(".json")
-    if not (path.is_file() and kept_path.is_file()):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        readout, kept = _fit(args, loaded, whole, found.classes, report)
-        save_readout(readout, path)
-        kept_path.write_text(json.dumps(kept), encoding="utf-8")
-    readout, kept = load_readout(path), json.loads(kept_path.read_text(encoding="utf-8"))
-    held_out = {whole.sha256s[kept[row]] for row in readout.held_out}
-    return readout, whole.without(set(whole.sha256s) - held_out), len(whole.images)
-
-
-def _fit(
-    args: argparse.Namespace,
-    loaded: LoadedModel,
-    whole: Survey,
-    classes: Sequence[str],
-    report: Progress,
-) -> tuple[ReadOut, list[int]]:
-    """The read-out, and which picture each row of its features was."""
-    from analytics.models.readout_fit import fit_readout
-    from analytics.studies.features import frozen_features
-
-    features = frozen_features(loaded, whole.images, args.readout_layer, args.fit, progress=report)
-    report(0, 0, "fitting the read-out")
-    readout = fit_readout(
-        features.values,
-        [whole.labels[row] for row in features.kept],
-        args.readout_kind,
-        seed=args.seed or 0,
-        model=loaded.spec.public_id,
-        weights_sha256=loaded.weights_sha256,
-        layer=args.readout_layer,
-        pooling=features.pooling,
-        classes=classes,
-    )
-    return readout, list(features.kept)

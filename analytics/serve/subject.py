@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +51,7 @@ def find_subject(
     """
     from analytics.models.registry import parse_model
     from analytics.serve.device import resolve_device
+    from analytics.studies.readouts import fitted_readout, labelled_pictures
 
     report(0, 0, "loading the model")
     checkpoint = params.get("checkpoint")
@@ -67,62 +67,24 @@ def find_subject(
         if params["set"]["kind"] != PICTURES:
             keep_pictures(here, images)
         return Subject(loaded, images, None, None)
-    readout, name, measured = _readout(here, loaded, found, params, report)
-    rows = measured if every else balanced(measured, found.labels, limit, seed)
-    labels = [found.labels[row] for row in rows]
-    images = [found.images[row] for row in rows]
+    named = [row for row, label in enumerate(found.labels) if label is not None]
+    rows = balanced(named or range(len(found.images)), found.labels, FIT_LIMIT, seed)
+    whole = labelled_pictures([found.images[i] for i in rows], [found.labels[i] for i in rows])
+    readout, name, held_out = fitted_readout(
+        loaded,
+        whole,
+        found.classes,
+        here.data_dir / "readouts",
+        params["readout"]["kind"],
+        params["readout"]["layer"],
+        params["fit"],
+        seed,
+        report,
+    )
+    rows = list(range(len(held_out.images)))
+    rows = rows if every else balanced(rows, held_out.labels, limit, seed)
+    labels = [held_out.labels[row] for row in rows]
+    images = [held_out.images[row] for row in rows]
     if not every:
         keep_pictures(here, images)
     return Subject(loaded, images, labels, readout, name)
-
-
-def _readout(
-    here: Services, loaded: LoadedModel, found: Any, params: Mapping[str, Any], report: Report
-) -> tuple[ReadOut, str, list[int]]:
-    """The read-out of a labelled set, fitted once; its name; the pictures held out of its fit."""
-    from analytics.models.readout import load_readout, save_readout
-    from analytics.models.readout_fit import fit_readout
-    from analytics.store.results import content_key
-    from analytics.studies.features import frozen_features
-
-    named = [row for row, label in enumerate(found.labels) if label is not None]
-    if not named:
-        raise ValueError(
-            "a read-out needs pictures with labels, and this set has none; choose the labelled "
-            "sample or upload a zip with one folder per class"
-        )
-    wanted, seed = params["readout"], int(params["seed"])
-    rows = balanced(named, found.labels, FIT_LIMIT, seed)
-    key = content_key(
-        {
-            "model": [loaded.spec.id, loaded.weights_sha256, list(loaded.input_size)],
-            "set": params["set"],
-            "fit": params["fit"],
-            "readout": wanted,
-            "seed": seed,
-        }
-    )
-    path = here.data_dir / "readouts" / f"{key}.safetensors"
-    kept_path = path.with_suffix(".json")
-    if path.is_file() and kept_path.is_file():
-        readout, kept = load_readout(path), json.loads(kept_path.read_text(encoding="utf-8"))
-        return readout, key, [kept[row] for row in readout.held_out]
-    images = [found.images[row] for row in rows]
-    features = frozen_features(loaded, images, wanted["layer"], params["fit"], progress=report)
-    report(0, 0, "fitting the read-out")
-    kept = [rows[place] for place in features.kept]
-    readout = fit_readout(
-        features.values,
-        [found.labels[row] for row in kept],
-        wanted["kind"],
-        seed=seed,
-        model=loaded.spec.public_id,
-        weights_sha256=loaded.weights_sha256,
-        layer=wanted["layer"],
-        pooling=features.pooling,
-        classes=found.classes,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    save_readout(readout, path)
-    kept_path.write_text(json.dumps(kept), encoding="utf-8")
-    return readout, key, [kept[row] for row in readout.held_out]
