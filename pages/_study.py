@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from analytics.metrics.catalogue import ABLATIONS
 from analytics.serve.sets import zip_path
 from pages._address import choice, number, own_pictures
 from pages._choose import store_pictures
@@ -42,7 +43,6 @@ SET, ZIPS, ABLATION, READOUT, READ_LAYER, LIMIT, EFFORT = (
     "study_effort",
 )
 SAMPLES, MINE, LABELLED = "samples", "mine", "labelled"
-ABLATIONS = ("zero", "mean", "resample")
 READOUTS = {"": "none", "linear": "linear", "knn": "nearest neighbours"}
 EFFORTS = ("quick", "exact")
 MOST_PICTURES, LAST_LAYER = 64, 99

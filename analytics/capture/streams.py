@@ -20,7 +20,7 @@ def forward_with_streams(model: nn.Module, batch: Tensor) -> list[np.ndarray]:
         Per block float32 (tokens, width), prefix tokens first; empty for families whose
         blocks do not share one grid of tokens (the model is run all the same).
     """
-    if not _has_one_grid(model):
+    if not has_one_grid(model):
         model(batch)
         return []
     # Some families fail when they are asked for prefix tokens that they do not have.
@@ -30,10 +30,11 @@ def forward_with_streams(model: nn.Module, batch: Tensor) -> list[np.ndarray]:
     )
     # The head comes after the blocks and may attend too (a pooling query).
     model.forward_head(final)  # type: ignore[operator]
-    return [_tokens(block) for block in blocks]
+    return [join_tokens(block)[0].float().cpu().numpy() for block in blocks]
 
 
-def _has_one_grid(model: nn.Module) -> bool:
+def has_one_grid(model: nn.Module) -> bool:
+    """Whether all blocks of a timm model share one grid of tokens and give them away."""
     info = getattr(model, "feature_info", None)
     run = getattr(model, "forward_intermediates", None)
     if not (run and info and hasattr(model, "blocks")):
@@ -43,8 +44,9 @@ def _has_one_grid(model: nn.Module) -> bool:
     return len(info) == len(model.blocks) and len({one["reduction"] for one in info}) == 1  # type: ignore[arg-type]
 
 
-def _tokens(block: Tensor | tuple[Tensor, Tensor]) -> np.ndarray:
+def join_tokens(block: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """What timm's `forward_intermediates` gave of one block, (b, tokens, width), prefix first."""
     if isinstance(block, Tensor):
-        return block[0].float().cpu().numpy()
+        return block
     patches, prefix = block
-    return torch.cat([prefix[0], patches[0]]).float().cpu().numpy()
+    return torch.cat([prefix, patches], dim=1)

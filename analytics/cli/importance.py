@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from analytics.cli.importance_report import finish
 from analytics.cli.options import Commands, add_study_options, positive, progress, whole
-from analytics.metrics.catalogue import HEAD_METRICS, check_metrics
+from analytics.metrics.catalogue import ABLATIONS, HEAD_METRICS, check_metrics
 
 if TYPE_CHECKING:
     from analytics.cli.subject import Subject
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from analytics.studies.importance_record import Importance
 
 DEFAULT_METRICS = ("cls_shift", "sensitivity")
-ABLATIONS = ("zero", "mean", "resample")
 
 
 def add_command(commands: Commands) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ABLATIONS = ("zero", "mean", "resample")
+"""What stands in for a removed head: nothing, its mean over the set, another picture's."""
+
 Need = Literal["tokens", "classes", "saliency", "gradient", "attention", "projection"]
 
 

@@ -15,6 +15,7 @@ from analytics.jobs.queue import Job
 from analytics.metrics.catalogue import HEAD_METRICS
 from analytics.metrics.ranking import bootstrap_interval, overlap_between_classes, rank_agreement
 from analytics.serve.guard import Problem
+from analytics.serve.importance_export import LEVEL, export_importance
 from analytics.serve.importance_work import QUICK, held_importance
 from analytics.serve.lens import binary, signed_id
 from analytics.studies.importance_tables import mean_importance
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from analytics.serve.state import Services
     from analytics.studies.importance_record import Importance
 
-LEVEL = 0.95
 MOST_IMPORTANT = 10
 PATIENCE = 60.0
 """Seconds to wait for one head's details: a model may have to be loaded first."""
@@ -71,8 +71,6 @@ def head(here: Services, request: Request) -> Response:
 
 def export(here: Services, request: Request) -> Response:
     """GET .../export/{kind}?metric=: the study as a figure or as a table."""
-    from analytics.serve.importance_export import export_importance
-
     record = held(here, request)
     metric = request.query_params.get("metric") or record.metrics[0]
     name, mimetype, data = export_importance(record, metric, request.path_params["kind"])

@@ -94,11 +94,17 @@ def held_importance(here: Services, key: str) -> Importance | None:
     return found
 
 
-def _request(here: Services, key: str) -> dict[str, Any]:
-    plan = here.importance.plan(key)
-    if plan is None:
+def _kept(here: Services, params: Mapping[str, Any]) -> tuple[Importance, dict[str, Any]]:
+    """The study that a job works on (`result`: its key), and what was asked for to make it.
+
+    Raises:
+        ValueError: it is no longer kept.
+    """
+    key = str(params["result"])
+    record, plan = held_importance(here, key), here.importance.plan(key)
+    if record is None or plan is None:
         raise ValueError("this study is no longer kept on this server; measure again")
-    return dict(plan["request"])
+    return record, dict(plan["request"])
 
 
 def curves_work(here: Services) -> Work:
@@ -108,11 +114,8 @@ def curves_work(here: Services) -> Work:
         from analytics.capture.tracing import find_sites
         from analytics.studies.curves import curves_values, pruning_curves
 
-        key = str(params["result"])
-        record = held_importance(here, key)
-        if record is None:
-            raise ValueError("this study is no longer kept on this server; measure again")
-        subject = find_subject(here, _request(here, key), report)
+        record, request = _kept(here, params)
+        subject = find_subject(here, request, report)
         sites = find_sites(subject.loaded.module, subject.loaded.input_size)
         found = pruning_curves(
             subject.loaded,
@@ -121,13 +124,13 @@ def curves_work(here: Services) -> Work:
             record,
             subject.labels,
             subject.readout,
-            _request(here, key)["fit"],
-            seed=int(_request(here, key)["seed"]),
+            request["fit"],
+            seed=int(request["seed"]),
             progress=report,
         )
         about = {**curves_values(found), "measured": len(record.images)}
-        here.importance.attach(key, "curves", about)
-        return key
+        here.importance.attach(record.id, "curves", about)
+        return record.id
 
     return work
 
@@ -140,10 +143,7 @@ def partial_work(here: Services) -> Work:
         from analytics.studies.features import read_batches
         from analytics.studies.partial import partial_pruning
 
-        key = str(params["result"])
-        record, request = held_importance(here, key), _request(here, key)
-        if record is None:
-            raise ValueError("this study is no longer kept on this server; measure again")
+        record, request = _kept(here, params)
         subject = find_subject(here, request, report)
         image = find_image(subject.images, record.images[int(params["image"])])
         [batch] = read_batches([image], subject.loaded, request["fit"], 1)
@@ -178,8 +178,7 @@ def prune_work(here: Services) -> Work:
         from analytics.serve.pruned import write_zip
         from analytics.studies.pruning import prune_and_measure
 
-        key = str(params["result"])
-        record, request = held_importance(here, key), _request(here, key)
+        record, request = _kept(here, params)
         subject = find_subject(here, request, report, every=True)
         sites = find_sites(subject.loaded.module, subject.loaded.input_size)
         pairs = tuple((int(layer), int(head)) for layer, head in params["heads"])
@@ -219,7 +218,7 @@ def iterate_work(here: Services) -> Work:
     def work(params: Mapping[str, Any], report: Report) -> list[list[int]]:
         from analytics.studies.pruning import prune_iteratively
 
-        request = _request(here, str(params["result"]))
+        _, request = _kept(here, params)
         subject = find_subject(here, request, report)
         heads = prune_iteratively(
             subject.loaded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -181,10 +180,10 @@ def pooled_features(module: nn.Module, pixels: Tensor, layer: int | None = None)
         # A map has places only, whatever the model declares.
         facts = (0, False) if getattr(end, "ndim", 3) == 4 else prefix_facts(module)
         return pool_tokens(feature_tokens(module, end), *facts)
-    import torch
+    from analytics.capture.streams import join_tokens
 
     num_prefix, has_cls = prefix_facts(module)
-    (tokens,) = module.forward_intermediates(  # type: ignore[operator]
+    (block,) = module.forward_intermediates(  # type: ignore[operator]
         pixels,
         indices=[layer],
         # Some families fail when they are asked for prefix tokens that they do not have.
@@ -194,10 +193,7 @@ def pooled_features(module: nn.Module, pixels: Tensor, layer: int | None = None)
         output_fmt="NLC",
         intermediates_only=True,
     )
-    if not isinstance(tokens, torch.Tensor):
-        patches, prefix = tokens
-        tokens = torch.cat([prefix, patches], dim=1)  # (b, tokens, width)
-    return pool_tokens(tokens, num_prefix, has_cls)
+    return pool_tokens(join_tokens(block), num_prefix, has_cls)
 
 
 def pool_tokens(tokens: Tensor, num_prefix: int, has_cls: bool) -> Tensor:
@@ -247,13 +243,9 @@ def prefix_facts(module: nn.Module) -> tuple[int, bool]:
 
 def layer_count(module: nn.Module) -> int:
     """After how many layers features can be had; 0 where the layers share no one grid."""
-    info = getattr(module, "feature_info", None)
-    run = getattr(module, "forward_intermediates", None)
-    blocks = getattr(module, "blocks", None)
-    if not (run and info and blocks) or len(info) != len(blocks):
-        return 0
-    accepted = {"output_fmt", "return_prefix_tokens"} <= set(inspect.signature(run).parameters)
-    return len(blocks) if accepted and len({one["reduction"] for one in info}) == 1 else 0
+    from analytics.capture.streams import has_one_grid
+
+    return len(module.blocks) if has_one_grid(module) else 0  # type: ignore[arg-type]
 
 
 def pooling_words(module: nn.Module) -> str:

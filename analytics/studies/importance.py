@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analytics.metrics.catalogue import ABLATIONS
 from analytics.store.provenance import make_provenance, provenance_json
 from analytics.store.results import ResultStore, content_key
 from analytics.studies.attend import Progress
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Raised whenever a result made from the same inputs would differ."""
-
-ABLATIONS = ("zero", "mean", "resample")
 
 
 def importance_key(

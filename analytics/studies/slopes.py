@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from analytics.capture.recording import Gates, capture
 from analytics.capture.sites import Site, SiteMap
+from analytics.capture.streams import join_tokens
 from analytics.studies.reading import Read, Reader
 
 if TYPE_CHECKING:
@@ -118,7 +119,4 @@ def forward_with_read(
         output_fmt="NLC",
         return_prefix_tokens=bool(getattr(module, "num_prefix_tokens", 0)),
     )
-    if not isinstance(read, Tensor):
-        patches, prefix = read
-        read = torch.cat([prefix, patches], dim=1)  # b, tokens, width
-    return final, read
+    return final, join_tokens(read)
