@@ -212,15 +212,20 @@ def test_crash_leaves_an_interrupted_job_that_resumes(tmp_path):
 
 
 def test_close_keeps_unfinished_jobs_in_the_journal(tmp_path):
-    gate = Gate()
+    entered = threading.Event()
+
+    def until_stopped(params, report):
+        entered.set()
+        while True:
+            report(1, 4, "goes on until the queue closes")
+
     queue = JobQueue(tmp_path)
-    queue.register("gate", gate)
-    queue.submit("gate", {}, "running")
-    queue.submit("gate", {"value": 2}, "waiting")
-    assert gate.entered.wait(WAIT)
-    threading.Timer(0, gate.leave.set).start()
+    queue.register("endless", until_stopped)
+    queue.submit("endless", {}, "running")
+    queue.submit("endless", {"value": 2}, "waiting")
+    assert entered.wait(WAIT)
     queue.close()
-    assert queue.get("waiting").state == "interrupted"
+    assert [job.state for job in queue.jobs()] == ["interrupted", "interrupted"]
     found = JobQueue(tmp_path)
     assert found.get("waiting").state == "interrupted"
     found.cancel("waiting")
