@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 from pages._address import SERIAL, VIEW
+from pages._set import lane
 from pages._shared import here, note
-from pages._study import lane
 
 RUNNING, STEPWISE = "heads_prune_job", "heads_stepwise_job"
 

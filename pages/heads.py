@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import _address, _choose, _pruned, _study
+from pages import _address, _choose, _pruned, _set, _study
 from pages._components.heads import heads
 from pages._shared import (
     LENS_READOUT,
@@ -58,11 +58,11 @@ def page() -> None:
         with stepwise:
             metric = str((state.get(_address.VIEW) or {}).get("metric", ""))
             _pruned.choose_stepwise(record.id, len(record.heads), metric)
-    _study.follow(str(params["job"]), *(str(state.get(name, "")) for name in JOBS))
+    _set.follow(str(params["job"]), *(str(state.get(name, "")) for name in JOBS))
     _pruned.show_finished()
     _pruned.take_stepwise()
     _notice_curves()
-    show_notes(str(params["job"]), _study.retry(params))
+    show_notes(str(params["job"]), _set.retry(params))
     _address.write(_study.link())
     if shown is None:
         _teach()
@@ -123,7 +123,7 @@ def instrument(token: str, study: str) -> None:
         _address.write(_study.link())
     if result.curves:
         state[CURVES] = f"curves-{study}"
-        here().jobs.submit("curves", {"result": study}, state[CURVES], _study.lane())
+        here().jobs.submit("curves", {"result": study}, state[CURVES], _set.lane())
         st.rerun()
     if result.prune:
         _pruned.begin(study, result.prune)

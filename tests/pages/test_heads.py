@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pages import _address, _study
+from pages import _address, _set, _study
 from pages._shared import MODEL, NOTES, PICTURE
 from tests.pages.conftest import ROOT, settle
 
@@ -148,8 +148,8 @@ def test_what_a_link_gets_wrong_is_noted_and_left_out(open_heads):
     ):
         assert part in said
     state = app.session_state
-    assert (state[_study.SET], state[_study.ABLATION]) == ("samples", "zero")
-    assert (state[_study.EFFORT], state[_study.LIMIT]) == ("quick", 16)
+    assert (state[_set.SET], state[_study.ABLATION]) == ("samples", "zero")
+    assert (state[_study.EFFORT], state[_set.LIMIT]) == ("quick", 16)
 
 
 def test_a_readout_without_labels_is_noted(open_heads):
@@ -272,14 +272,14 @@ def test_the_same_picture_twice_is_one(open_heads):
     app = upload(open_heads(), ("a.png", png(2)), ("b.png", png(2)), ("c.png", png(3)))
     assert not app.exception
     assert len(shown(app).images) == 2
-    assert app.session_state[_study.SET] == "mine"
+    assert app.session_state[_set.SET] == "mine"
 
 
 def test_a_labelled_zip_is_a_set_that_a_link_finds_again(open_heads):
     members = {f"{name}/{i}.png": png(10 * k + i) for k, name in enumerate("ab") for i in range(8)}
     app = upload(open_heads(), ("two.zip", packed(members)))
     assert not app.exception and notes_of(app) == ""
-    chosen = app.session_state[_study.SET]
+    chosen = app.session_state[_set.SET]
     assert len(chosen) == 64 and len(shown(app).images) == 16
     app = open_heads(set=chosen, readout="linear", pictures="3")
     assert not app.exception and notes_of(app) == ""
@@ -300,7 +300,7 @@ def test_a_zip_that_is_no_labelled_set_says_what_was_expected(open_heads, member
     app = upload(app, ("odd.zip", packed(members)))
     assert not app.exception
     assert notes_of(app).startswith("odd.zip: ") and expected in notes_of(app)
-    assert app.session_state[_study.SET] == "samples"
+    assert app.session_state[_set.SET] == "samples"
     assert app.session_state["heads_last"] == before
 
 
