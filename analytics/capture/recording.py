@@ -16,6 +16,7 @@ from analytics.capture.sites import Site, SiteMap
 
 Quantity = Literal["query", "key", "value", "attention", "output"]
 Edit = Callable[[Site, Tensor], Tensor]
+Attend = Callable[["Heads"], "tuple[Tensor, Any] | None"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def capture(
     gates: Gates | None = None,
     edit: Edit | None = None,
     detach: bool = True,
+    attend: Attend | None = None,
 ) -> Iterator[list[Captured]]:
     """Captures the attention of the forward passes made inside the `with` block.
 
@@ -135,6 +137,9 @@ def capture(
             explicit and part of the graph; return it unchanged to differentiate through it.
         detach: whether kept tensors leave the graph. If not, gradients at `attention` and
             `output` can be had; the other quantities lie beside the path to the loss.
+        attend: computes a fused call in torch's stead, so that what is made on the way need not
+            be made twice: gives the head outputs and what is kept as `Captured.reduced`, or
+            None to leave the call to torch, and to `reduce`. Not together with `keep` or `edit`.
 
     Yields:
         A list that grows by one `Captured` per attention call, in the order of the calls.
@@ -151,7 +156,8 @@ def capture(
             f"expected gates for layers 0 to {len(sites.sites) - 1}, got one for layer "
             f"{min(unknown)}"
         )
-    recorder = _Recorder(sites, frozenset(keep), reduce, gates, edit, detach)
+    assert attend is None or not (keep or edit)
+    recorder = _Recorder(sites, frozenset(keep), reduce, gates, edit, detach, attend)
     with AttentionTap(model, recorder):
         yield recorder.captured
 
@@ -167,19 +173,26 @@ class _Recorder:
         gates: Gates | None,
         edit: Edit | None,
         detach: bool,
+        attend: Attend | None,
     ) -> None:
         self.captured: list[Captured] = []
         self._sites = {(site.module, site.call): site for site in sites.sites}
         self._events = sites.events
         self._counts: Counter[str] = Counter()
         self._keep, self._reduce, self._gates, self._edit = keep, reduce, gates, edit
-        self._detach = detach
+        self._detach, self._attend = detach, attend
 
     def fused(self, module: str, call: FusedCall, run: Callable[[], Tensor]) -> Tensor:
         site = self._next(module, call.query.shape[-2], call.key.shape[-2])
         if site is None:
             return run()
         attention = None
+        if self._attend is not None:
+            found = self._attend(self._heads(site, call, None, call.query))
+            if found is not None:
+                self.captured.append(Captured(site, reduced=found[1]))
+                joined = call.query.new_empty((*call.query.shape[:-1], call.value.shape[-1]))
+                return self._gated(site, site.join(found[0], joined))
         if self._edit is not None or "attention" in self._keep:
             seen = self._heads(site, call, None, call.query)
             attention = seen.attention()
@@ -220,7 +233,7 @@ class _Recorder:
         call = self._counts[module] % self._events.get(module, 1)
         self._counts[module] += 1
         site = self._sites.get((module, call))
-        looked_at = self._keep or self._reduce is not None or self._edit is not None
+        looked_at = self._keep or self._reduce or self._edit or self._attend
         # Gates alone do not care which token stands where.
         if site and looked_at and (queries, keys) != (site.query_tokens, site.key_tokens):
             raise ValueError(

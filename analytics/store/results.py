@@ -49,7 +49,12 @@ class ResultStore:
         return self.attached(key, "plan")
 
     def put(
-        self, key: str, part: int, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
+        self,
+        key: str,
+        part: int,
+        arrays: Mapping[str, np.ndarray],
+        about: Mapping[str, Any],
+        running: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Write one part whole or not at all.
 
@@ -58,11 +63,23 @@ class ResultStore:
             part: number of the part, from 0.
             arrays: numbers, of any shape but without objects; none may be named `json`.
             about: plain values.
+            running: sums over all parts up to this one; they replace those of the part before.
         """
+        if running is not None:
+            # First: a part is never there without the sums that it is in.
+            self._write(self._running(key, part), _npz(running))
         text = np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **{**arrays, _TEXT: text})
-        self._write(self._place(key) / f"{part:05d}.npz", buffer.getvalue())
+        self._write(self._place(key) / f"{part:05d}.npz", _npz({**arrays, _TEXT: text}))
+        if running is not None:
+            self._running(key, part - 1).unlink(missing_ok=True)
+
+    def running(self, key: str, part: int) -> dict[str, np.ndarray] | None:
+        """The sums over all parts up to one; None where they are not there or damaged."""
+        try:
+            with np.load(self._running(key, part), allow_pickle=False) as held:
+                return {name: held[name] for name in held.files}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
 
     def parts(self, key: str) -> Iterator[tuple[int, dict[str, np.ndarray], dict[str, Any]]]:
         """Every whole part in order: number, arrays, plain values. A damaged one is left out."""
@@ -105,6 +122,9 @@ class ResultStore:
         """Forget a result."""
         shutil.rmtree(self._place(key), ignore_errors=True)
 
+    def _running(self, key: str, part: int) -> Path:
+        return self._place(key) / f"running-{part:05d}.npz"
+
     def _place(self, key: str) -> Path:
         if not key.isalnum():
             raise ValueError(f"expected the key of a result, letters and digits; got {key!r}")
@@ -119,3 +139,9 @@ class ResultStore:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analytics.metrics.catalogue import ABLATIONS
-from analytics.store.provenance import make_provenance, provenance_json
 from analytics.store.results import ResultStore, content_key
 from analytics.studies.attend import Progress
 from analytics.studies.batching import batch_plan
 from analytics.studies.importance_record import Importance, assemble
 from analytics.studies.pictures import Reference, Survey, class_numbers, survey
+from analytics.studies.plans import study_plan
 from analytics.types import Fit
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def measure_importance(
     sites = sites or find_sites(loaded.module, loaded.input_size)
     batch, heads_at_once = batch_plan(loaded, sites)
     effects = HeadEffects(loaded, sites, metrics, readout, heads_at_once)
-    plan = study_plan(
+    plan = importance_plan(
         loaded, key, found, metrics, ablation, readout, fit, seed, command, sites.refused_notes
     )
     plan["request"] = dict(request or {})
@@ -169,7 +168,7 @@ def check_study(
         )
 
 
-def study_plan(
+def importance_plan(
     loaded: LoadedModel,
     key: str,
     found: Survey,
@@ -182,38 +181,19 @@ def study_plan(
     cautions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The plain values that every part of a result shares; `cautions` join its notes."""
+    parameters = {
+        "metrics": list(metrics),
+        "ablation": ablation,
+        "fit": fit,
+        "readout": None if readout is None else readout.sha256,
+    }
     notes = [*cautions, *(readout.notes if readout else ())]
-    duplicates = len(found.skipped)
-    if duplicates:
-        notes.append(f"{duplicates} pictures left out: unreadable or the same as another")
-    made = make_provenance(
-        command,
-        loaded.spec.public_id,
-        loaded.weights_sha256,
-        dict(zip(found.names, found.sha256s, strict=True)),
-        {
-            "metrics": list(metrics),
-            "ablation": ablation,
-            "fit": fit,
-            "input_size": list(loaded.input_size),
-            "dtype": loaded.dtype,
-            "readout": None if readout is None else readout.sha256,
-        },
-        seed,
-        loaded.device,
-        tuple(notes),
-    )
     return {
-        "id": key,
-        "model_label": loaded.label,
-        "caution": loaded.caution,
+        **study_plan(loaded, key, found, parameters, seed, command, notes),
         "metrics": list(metrics),
         "ablation": ablation,
         "classes": list(readout.classes) if readout else [],
         "readout": readout.summary() if readout else "",
-        "images_wanted": found.wanted,
-        "skipped": [list(one) for one in found.skipped],
-        "provenance": json.loads(provenance_json(made)),
     }
 
 

@@ -12,7 +12,7 @@ from analytics.store.results import ResultStore, content_key
 from analytics.studies.adaptive import AdaptiveResult, find_top_heads
 from analytics.studies.attend import Progress
 from analytics.studies.batching import BATCH
-from analytics.studies.importance import check_study, importance_key, study_plan
+from analytics.studies.importance import check_study, importance_key, importance_plan
 from analytics.studies.importance_record import Importance, assemble
 from analytics.studies.pictures import Reference, Survey, class_numbers, survey
 from analytics.types import Fit
@@ -72,7 +72,7 @@ def find_important_heads(
     check_study(found.labels, ablation, len(found.images), readout)
     key = search_key(loaded, found.content, metric, k, ablation, readout, fit, seed)
     asked = _Asked(loaded, found, metric, ablation, readout, fit, seed, store, key, report)
-    plan = study_plan(loaded, key, found, (metric,), ablation, readout, fit, seed, command)
+    plan = importance_plan(loaded, key, found, (metric,), ablation, readout, fit, seed, command)
     plan = asked.begin(plan)
     search = find_top_heads(
         asked.measure, len(asked.readable), len(plan["heads"]), k, ERROR_RATE, seed=seed

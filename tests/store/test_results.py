@@ -40,6 +40,22 @@ def test_a_damaged_part_is_left_out_and_removed(store, tmp_path):
     assert not broken.exists()
 
 
+def test_running_sums_belong_to_the_last_part(store):
+    store.put("abc", 0, {"values": np.ones(3)}, {}, {"sum": np.float64([1.5])})
+    store.put("abc", 1, {"values": np.ones(3)}, {}, {"sum": np.float64([4.0])})
+    assert store.running("abc", 0) is None
+    assert store.running("abc", 1)["sum"] == 4.0
+    assert store.count("abc") == 2
+    assert [number for number, _, _ in store.parts("abc")] == [0, 1]
+
+
+def test_damaged_running_sums_are_none(store, tmp_path):
+    store.put("abc", 0, {"values": np.ones(3)}, {}, {"sum": np.ones(9)})
+    broken = tmp_path / "importance" / "abc" / "running-00000.npz"
+    broken.write_bytes(broken.read_bytes()[:40])
+    assert store.running("abc", 0) is None
+
+
 def test_a_failed_write_leaves_no_part(store, monkeypatch):
     def fail(*_args):
         raise OSError("no space left")

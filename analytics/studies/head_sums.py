@@ -1,0 +1,268 @@
+"""What a profile keeps of a layer's attention: small sums, made while the model runs.
+
+Everything linear in the attention is a function of how much of it goes to each offset, so
+no N x N map outlives the block of a few heads in which it was computed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from analytics.capture.blocks import Block, attention_blocks, flat
+from analytics.capture.recording import Heads
+from analytics.types import TokenLayout
+
+CLIP = 3.0
+"""Longest distance that `clipped_distance` tells apart, in patches."""
+
+QUERIES_AT_ONCE = 256
+"""Most queries of a block, but one row of the grid at least."""
+
+KEPT_ENTRIES = 2**16
+"""Most entries of a head's map that count for content agnosticism: all up to 16 x 16 patches."""
+
+
+@dataclass(frozen=True)
+class HeadSums:
+    """Sums over one layer's attention for b pictures, float32; patches are queries.
+
+    `offsets` maps each cls rule to what `offset_sums` gives, (b, heads, 2 rows - 1,
+    2 columns - 1), and `entropy` to the mean entropy of a row, (b, heads). `received` maps it
+    to the mean attention of each patch, (b, heads, keys). `clipped` is the mean of
+    min(distance, 3) of each query, renormalised, (b, heads, queries); `blocks` the mass from
+    and to cls, registers and patches, (b, heads, 3, 3), NaN where there are none; `cls_row`
+    what the cls token gives to each patch, (b, heads, keys). `units` is the sum over the
+    pictures of each head's map (patches to patches, some rows of a large one) scaled to
+    length 1, (heads, entries).
+    """
+
+    offsets: dict[str, Tensor]
+    entropy: dict[str, Tensor]
+    received: dict[str, Tensor]
+    clipped: Tensor
+    blocks: Tensor
+    cls_row: Tensor
+    units: Tensor
+
+
+def kept_rows(num_queries: int, num_keys: int) -> range:
+    """Which patch queries count for content agnosticism: evenly spaced, all of a small grid."""
+    step = max(1, -(-num_queries * num_keys // KEPT_ENTRIES))
+    return range(step // 2, num_queries, step) if step <= num_queries else range(1)
+
+
+def is_regular(heads: Heads) -> bool:
+    """Whether a call is fused, global, and attends from a grid to the same grid."""
+    site = heads.site
+    layout = site.query_layout
+    return bool(
+        heads.query is not None
+        and site.num_windows == 1
+        and layout is not None
+        and layout.grid.count
+        and layout == site.key_layout
+    )
+
+
+class GridSums:
+    """Sums the attention of a regular call while computing it, block by block."""
+
+    def __init__(self, heads: Heads) -> None:
+        """Make room for the sums; `run` fills them."""
+        layout = heads.site.query_layout
+        assert layout is not None and heads.query is not None
+        self._heads, self._layout = heads, layout
+        self._prefix, grid = len(layout.prefix), layout.grid
+        self._rows, self._columns, self._count = grid.rows, grid.columns, grid.count
+        device = heads.query.device
+        lines = heads.query.shape[0] * heads.site.num_heads
+        self._rules = ("renormalised", "raw") if self._prefix else ("raw",)
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros((lines, *shape), device=device)
+
+        spread = (2 * self._rows - 1, 2 * self._columns - 1)
+        self._offsets = {rule: zeros(*spread) for rule in self._rules}
+        self._received = zeros(len(self._rules), layout.num_tokens)
+        self._entropy = {rule: zeros(self._count) for rule in self._rules}
+        self._clipped = zeros(self._count)
+        self._masses = zeros(layout.num_tokens, 3)
+        self._cls_row = zeros(self._count)
+        self._kept = zeros(len(kept_rows(self._count, self._count)), self._count)
+        self._cls = layout.prefix.index("cls") if "cls" in layout.prefix else None
+        self._lead = torch.zeros(0, device=device)
+        self._near = _clipped_distances(layout).to(device)
+
+    def run(self) -> tuple[Tensor, HeadSums]:
+        """The head outputs that the model goes on with, in its dtype, and the sums."""
+        heads, prefix = self._heads, self._prefix
+        assert heads.key is not None and heads.value is not None and heads.query is not None
+        value = flat(heads.value).float()
+        output = torch.empty_like(value)
+        # A run is some whole rows of the grid; the prefix tokens join the first.
+        step = self._columns * max(1, QUERIES_AT_ONCE // self._columns)
+        ends = [0, *range(prefix + step, prefix + self._count, step), prefix + self._count]
+        runs = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        self._plan(runs)
+        for block in attention_blocks(heads, runs):
+            output[block.lines, block.queries] = torch.bmm(block.attention, value[block.lines])
+            self._add(block)
+        return output.view(heads.value.shape).to(heads.value.dtype), self._finish()
+
+    def _plan(self, runs: list[slice]) -> None:
+        """What is the same for every head, by the first patch of each run.
+
+        `_steps` has the row of the offset sums that each pair of a row of queries and a row
+        of keys goes to; `_chosen` the queries kept for content agnosticism, and where.
+        """
+        kept = kept_rows(self._count, self._count)
+        self._steps: dict[int, Tensor] = {}
+        self._chosen: dict[int, tuple[range, slice]] = {}
+        keys = torch.arange(self._rows)
+        for run in runs:
+            first, last = max(0, run.start - self._prefix), run.stop - self._prefix
+            rows = torch.arange(first // self._columns, last // self._columns)
+            steps = (keys[None] - rows[:, None] + self._rows - 1).flatten()
+            self._steps[first] = steps.to(self._near.device)
+            mine = [row for row in kept if first <= row < last]
+            start = kept.index(mine[0]) if mine else 0
+            chosen = range(mine[0] - first, last - first, kept.step) if mine else range(0)
+            self._chosen[first] = chosen, slice(start, start + len(chosen))
+
+    def _add(self, block: Block) -> None:
+        """Add a block of patch queries, behind the prefix tokens in the first of them."""
+        prefix, lines, run = self._prefix, block.lines, block.queries
+        attention, ahead = block.attention, max(0, prefix - run.start)
+        own = slice(run.start + ahead - prefix, run.stop - prefix)
+        self._masses[lines, run] = sides = self._sides(attention)
+        if self._cls is not None and run.start == 0:
+            self._cls_row[lines] = attention[:, self._cls, prefix:]
+        mass = sides[:, ahead:, 2]
+        asking = attention[:, ahead:]
+        patches = asking[..., prefix:]
+        scale = torch.where(mass == 0, 0, 1 / mass)
+        weights = {"raw": torch.ones_like(mass), "renormalised": scale}
+        for rule in self._rules:
+            self._add_offsets(patches, weights[rule], lines, own, self._offsets[rule])
+        stacked = torch.stack([weights[rule] for rule in self._rules], dim=1)  # lines, rules, q
+        self._received[lines] += torch.bmm(stacked, asking)
+        self._clipped[lines, own] = (patches * self._near[own]).sum(-1) / mass
+        self._add_entropy(block, ahead, mass, own)
+        rows, places = self._chosen[own.start]
+        if rows:
+            self._kept[lines, places] = patches[:, rows.start : rows.stop : rows.step]
+
+    def _sides(self, attention: Tensor) -> Tensor:
+        """Mass on cls, registers and patches, (lines, queries, 3)."""
+        prefix = attention[..., : self._prefix].sum(-1)
+        none = torch.zeros_like(prefix)
+        cls = none if self._cls is None else attention[..., self._cls]
+        return torch.stack([cls, prefix - cls, attention[..., self._prefix :].sum(-1)], dim=-1)
+
+    def _add_offsets(
+        self, patches: Tensor, weights: Tensor, lines: slice, own: slice, sums: Tensor
+    ) -> None:
+        """Add the weighted attention of some rows of the grid at each offset (dy, dx)."""
+        rows, columns = self._rows, self._columns
+        count, here = len(patches), len(patches[0]) // columns
+        wide, lead = 2 * columns, columns - 1
+        size = count * here * columns * rows * wide
+        if len(self._lead) < lead + size:
+            self._lead = patches.new_zeros(lead + size)
+        # Each row of keys is followed by as many zeros, so that reading on to either side of a
+        # query's own column finds attention where there are patches and zeros elsewhere.
+        padded = self._lead[lead : lead + size].view(count, here, columns, rows, wide)
+        shape = (count, here, columns, rows, columns)
+        torch.mul(
+            patches.unflatten(2, (rows, columns)).unflatten(1, (here, columns)),
+            weights.view(count, here, columns, 1, 1),
+            out=padded[..., :columns],
+        )
+        by_image, by_row, by_column, by_key, _ = padded.stride()
+        skewed = self._lead.as_strided(
+            (*shape[:4], wide - 1), (by_image, by_row, by_column + 1, by_key, 1)
+        )
+        along = skewed.sum(2)  # lines, rows here, key rows, 2 columns - 1
+        sums[lines].index_add_(1, self._steps[own.start], along.flatten(1, 2))
+
+    def _add_entropy(self, block: Block, ahead: int, mass: Tensor, own: slice) -> None:
+        """-sum A log A = sum A (log normaliser - logit): no logarithm of single entries."""
+        prefix = self._prefix
+        attention = block.attention[:, ahead:]
+        logits = (attention[..., prefix:] * block.logits[:, ahead:, prefix:]).sum(-1)
+        among = block.log_normaliser[:, ahead:] * mass - logits
+        other = torch.special.xlogy(attention[..., :prefix], attention[..., :prefix]).sum(-1)
+        self._entropy["raw"][block.lines, own] = among - other
+        if prefix:
+            scaled = torch.where(mass == 0, 0, among / mass + mass.log())
+            self._entropy["renormalised"][block.lines, own] = scaled
+
+    def _finish(self) -> HeadSums:
+        heads = self._heads.site.num_heads
+
+        def split(tensor: Tensor) -> Tensor:
+            return tensor.unflatten(0, (-1, heads))
+
+        def ruled(tables: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {rule: tables.get(rule, tables["raw"]) for rule in ("renormalised", "raw")}
+
+        # Rows without mass on patches have no scaled row: the others count for them.
+        mass = self._masses[:, self._prefix :, 2]
+        whole = {"raw": torch.ones(len(mass), device=mass.device)}
+        whole["renormalised"] = self._count / (mass != 0).sum(-1)
+        offsets, received, entropy = {}, {}, {}
+        for i, rule in enumerate(self._rules):
+            factor = whole[rule][:, None]
+            offsets[rule] = split(self._offsets[rule] * factor[..., None])
+            received[rule] = split(self._received[:, i, self._prefix :] * factor / self._count)
+            entropy[rule] = split(self._entropy[rule].mean(-1, keepdim=True) * factor)[..., 0]
+        cls_row = split(self._cls_row)
+        return HeadSums(
+            ruled(offsets),
+            ruled(entropy),
+            ruled(received),
+            split(self._clipped),
+            block_means(split(self._masses), self._layout),
+            cls_row if self._cls is not None else torch.full_like(cls_row, torch.nan),
+            unit_sum(split(self._kept)),
+        )
+
+
+def block_means(masses: Tensor, layout: TokenLayout) -> Tensor:
+    """Mean over the queries of each side: (b, heads, queries, 3) -> (b, heads, 3, 3).
+
+    NaN in the rows and columns of a side that the layout does not have.
+    """
+    is_cls = torch.tensor([name == "cls" for name in layout.prefix], dtype=torch.bool)
+    patches = torch.ones(layout.grid.count, dtype=torch.bool)
+    none = torch.zeros_like(patches)
+    ahead = torch.zeros_like(is_cls)
+    sides = [torch.cat(one) for one in ((is_cls, none), (~is_cls, none), (ahead, patches))]
+    means = torch.stack([masses[:, :, side.to(masses.device)].mean(2) for side in sides], dim=2)
+    absent = torch.tensor([not bool(side.any()) for side in sides], device=masses.device)
+    return means.masked_fill(absent[None, None, None, :], torch.nan)
+
+
+def unit_sum(maps: Tensor) -> Tensor:
+    """Sum over pictures of each head's map scaled to length 1, (b, heads, ...) -> (heads, n).
+
+    A map that is all 0, or not a number somewhere, has no length and is left out.
+    """
+    entries = maps.flatten(2)  # b, heads, entries
+    lengths = torch.linalg.vector_norm(entries, dim=-1)
+    whole = lengths.isfinite() & (lengths > 0)
+    if not bool(whole.all()):
+        entries = torch.where(whole[..., None], entries, 0)
+    return torch.einsum("bhn,bh->hn", entries, torch.where(whole, 1 / lengths, 0))
+
+
+def _clipped_distances(layout: TokenLayout) -> Tensor:
+    """min(distance, 3) between all patches of a grid, (patches, patches)."""
+    grid = layout.grid
+    y, x = torch.meshgrid(torch.arange(grid.rows), torch.arange(grid.columns), indexing="ij")
+    places = torch.stack([y.flatten(), x.flatten()], dim=1).float()
+    return torch.cdist(places, places).clamp(max=CLIP)
