@@ -10,7 +10,7 @@ from torch import Tensor
 
 from analytics.capture.recording import Heads
 
-CPU_BYTES, GPU_BYTES = 2**19, 2**28
+CPU_BYTES, GPU_BYTES = 2**20, 2**28
 """Attention at once: what stays in a core's cache; what keeps a GPU busy."""
 
 

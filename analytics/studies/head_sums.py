@@ -92,7 +92,9 @@ class GridSums:
         self._clipped = zeros(self._count)
         self._masses = zeros(layout.num_tokens, 3)
         self._cls_row = zeros(self._count)
-        self._kept = zeros(len(kept_rows(self._count, self._count)), self._count)
+        entries = len(kept_rows(self._count, self._count)) * self._count
+        self._units = torch.zeros((heads.site.num_heads, entries), device=device)
+        self._kept: list[Tensor] = []
         self._cls = layout.prefix.index("cls") if "cls" in layout.prefix else None
         self._lead = torch.zeros(0, device=device)
         self._near = _clipped_distances(layout).to(device)
@@ -117,21 +119,19 @@ class GridSums:
         """What is the same for every head, by the first patch of each run.
 
         `_steps` has the row of the offset sums that each pair of a row of queries and a row
-        of keys goes to; `_chosen` the queries kept for content agnosticism, and where.
+        of keys goes to; `_chosen` the queries that count for content agnosticism.
         """
         kept = kept_rows(self._count, self._count)
         self._steps: dict[int, Tensor] = {}
-        self._chosen: dict[int, tuple[range, slice]] = {}
+        self._chosen: dict[int, slice] = {}
         keys = torch.arange(self._rows)
         for run in runs:
             first, last = max(0, run.start - self._prefix), run.stop - self._prefix
             rows = torch.arange(first // self._columns, last // self._columns)
             steps = (keys[None] - rows[:, None] + self._rows - 1).flatten()
             self._steps[first] = steps.to(self._near.device)
-            mine = [row for row in kept if first <= row < last]
-            start = kept.index(mine[0]) if mine else 0
-            chosen = range(mine[0] - first, last - first, kept.step) if mine else range(0)
-            self._chosen[first] = chosen, slice(start, start + len(chosen))
+            mine = [row - first for row in kept if first <= row < last]
+            self._chosen[first] = slice(mine[0], last - first, kept.step) if mine else slice(0)
 
     def _add(self, block: Block) -> None:
         """Add a block of patch queries, behind the prefix tokens in the first of them."""
@@ -152,9 +152,17 @@ class GridSums:
         self._received[lines] += torch.bmm(stacked, asking)
         self._clipped[lines, own] = (patches * self._near[own]).sum(-1) / mass
         self._add_entropy(block, ahead, mass, own)
-        rows, places = self._chosen[own.start]
-        if rows:
-            self._kept[lines, places] = patches[:, rows.start : rows.stop : rows.step]
+        self._add_units(patches[:, self._chosen[own.start]], lines, own.stop == self._count)
+
+    def _add_units(self, rows: Tensor, lines: slice, whole: bool) -> None:
+        """Keep some rows of a few heads; when they are `whole`, add their unit maps."""
+        if not whole:
+            self._kept.append(rows.clone())  # the block's memory is used again
+            return
+        maps = torch.cat([*self._kept, rows], dim=1) if self._kept else rows
+        self._kept = []
+        heads = torch.arange(lines.start, lines.stop, device=rows.device) % len(self._units)
+        self._units.index_add_(0, heads, unit_maps(maps.flatten(1)))
 
     def _sides(self, attention: Tensor) -> Tensor:
         """Mass on cls, registers and patches, (lines, queries, 3)."""
@@ -228,7 +236,7 @@ class GridSums:
             split(self._clipped),
             block_means(split(self._masses), self._layout),
             cls_row if self._cls is not None else torch.full_like(cls_row, torch.nan),
-            unit_sum(split(self._kept)),
+            self._units,
         )
 
 
@@ -247,17 +255,16 @@ def block_means(masses: Tensor, layout: TokenLayout) -> Tensor:
     return means.masked_fill(absent[None, None, None, :], torch.nan)
 
 
-def unit_sum(maps: Tensor) -> Tensor:
-    """Sum over pictures of each head's map scaled to length 1, (b, heads, ...) -> (heads, n).
+def unit_maps(maps: Tensor) -> Tensor:
+    """Each map, (..., entries), scaled to length 1.
 
-    A map that is all 0, or not a number somewhere, has no length and is left out.
+    A map that is all 0, or not a number somewhere, has no length and becomes all 0.
     """
-    entries = maps.flatten(2)  # b, heads, entries
-    lengths = torch.linalg.vector_norm(entries, dim=-1)
+    lengths = torch.linalg.vector_norm(maps, dim=-1, keepdim=True)
     whole = lengths.isfinite() & (lengths > 0)
-    if not bool(whole.all()):
-        entries = torch.where(whole[..., None], entries, 0)
-    return torch.einsum("bhn,bh->hn", entries, torch.where(whole, 1 / lengths, 0))
+    if bool(whole.all()):
+        return maps / lengths
+    return torch.where(whole, maps / lengths, 0)
 
 
 def _clipped_distances(layout: TokenLayout) -> Tensor:

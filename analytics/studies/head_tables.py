@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -37,6 +37,17 @@ class HeadTables:
     templates: np.ndarray
     sums: Mapping[str, np.ndarray]
     counted: np.ndarray
+
+    def part(self, heads: slice) -> HeadTables:
+        """Some of the heads."""
+        return HeadTables(
+            self.scalars[:, :, heads],
+            self.hops[:, :, :, heads],
+            self.blocks[:, heads],
+            self.templates[:, heads],
+            {name: table[heads] for name, table in self.sums.items()},
+            self.counted[heads],
+        )
 
 
 def head_tables(sums: HeadSums, queries: PatchGrid, keys: PatchGrid) -> HeadTables:
@@ -78,6 +89,27 @@ def head_tables(sums: HeadSums, queries: PatchGrid, keys: PatchGrid) -> HeadTabl
         },
         valid.sum(0).cpu().numpy(),
     )
+
+
+def tables_of_layers(sums: Sequence[HeadSums], queries: PatchGrid, keys: PatchGrid) -> HeadTables:
+    """The same for several layers of the same grids, their heads side by side."""
+
+    def ruled(name: str) -> dict[str, Tensor]:
+        return {rule: torch.cat([getattr(one, name)[rule] for one in sums], 1) for rule in RULES}
+
+    def joined(name: str, axis: int = 1) -> Tensor:
+        return torch.cat([getattr(one, name) for one in sums], axis)
+
+    together = HeadSums(
+        ruled("offsets"),
+        ruled("entropy"),
+        ruled("received"),
+        joined("clipped"),
+        joined("blocks"),
+        joined("cls_row"),
+        joined("units", 0),
+    )
+    return head_tables(together, queries, keys)
 
 
 def _nmi(sums: HeadSums, queries: PatchGrid, keys: PatchGrid) -> Tensor:

@@ -13,12 +13,12 @@ from analytics.studies.batching import batch_plan
 from analytics.studies.pictures import Survey, survey
 from analytics.studies.plans import study_plan
 from analytics.studies.profile_record import Profile, assemble
-from analytics.types import Fit
+from analytics.types import Fit, PatchGrid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from analytics.capture.recording import Heads
+    from analytics.capture.recording import Captured, Heads
     from analytics.capture.sites import Site, SiteMap
     from analytics.io.labelled import ImageSource
     from analytics.models.registry import LoadedModel
@@ -220,24 +220,33 @@ def measure_batch(
     import torch
 
     from analytics.capture.recording import capture
-    from analytics.studies.head_tables import head_tables
 
-    found: list[tuple[int, HeadTables | None]] = []
     with (
         torch.inference_mode(),
         capture(loaded.module, sites, reduce=_explicit, attend=_fused) as captured,
     ):
         loaded.module(pixels)
-        for one in captured:
-            site = one.site
-            if not site.placed:
-                continue
-            if one.reduced is None:
-                found.append((site.num_heads, None))
-                continue
-            assert site.query_layout is not None and site.key_layout is not None
-            tables = head_tables(one.reduced, site.query_layout.grid, site.key_layout.grid)
-            found.append((site.num_heads, tables))
+        return _tables_of([one for one in captured if one.site.placed])
+
+
+def _tables_of(captured: Sequence[Captured]) -> list[tuple[int, HeadTables | None]]:
+    """Tables of each layer; layers of the same grids are worked out together."""
+    from analytics.studies.head_tables import tables_of_layers
+
+    found: list[tuple[int, HeadTables | None]] = [(one.site.num_heads, None) for one in captured]
+    groups: dict[tuple[PatchGrid, PatchGrid], list[int]] = {}
+    for i, one in enumerate(captured):
+        if one.reduced is not None:
+            assert one.site.query_layout is not None and one.site.key_layout is not None
+            grids = one.site.query_layout.grid, one.site.key_layout.grid
+            groups.setdefault(grids, []).append(i)
+    for (queries, keys), members in groups.items():
+        tables = tables_of_layers([captured[i].reduced for i in members], queries, keys)
+        first = 0
+        for i in members:
+            num_heads = captured[i].site.num_heads
+            found[i] = num_heads, tables.part(slice(first, first + num_heads))
+            first += num_heads
     return found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from analytics.capture.recording import Heads
 from analytics.capture.sites import Site
 from analytics.metrics.strength_catalogue import RULES
-from analytics.studies.head_sums import CLIP, HeadSums, block_means, kept_rows, unit_sum
+from analytics.studies.head_sums import CLIP, HeadSums, block_means, kept_rows, unit_maps
 from analytics.types import TokenLayout
 
 
@@ -24,7 +24,7 @@ def sum_windows(heads: Heads) -> HeadSums:
     """
     places = _Places(heads.site, heads.output.device)
     found = [_one(places, attention) for attention in heads.attention()]
-    units = unit_sum(torch.stack([maps for _, maps in found]))
+    units = torch.stack([unit_maps(maps.flatten(1)) for _, maps in found]).sum(0)
     tables = [sums for sums, _ in found]
 
     def joined(name: str) -> dict[str, Tensor]:
