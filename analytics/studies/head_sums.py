@@ -7,6 +7,7 @@ no N x N map outlives the block of a few heads in which it was computed.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -71,11 +72,11 @@ def is_regular(heads: Heads) -> bool:
 class GridSums:
     """Sums the attention of a regular call while computing it, block by block."""
 
-    def __init__(self, heads: Heads) -> None:
-        """Make room for the sums; `run` fills them."""
+    def __init__(self, heads: Heads, visit: Callable[[Block], None] | None = None) -> None:
+        """Make room for the sums; `run` fills them, and shows each block to `visit`."""
         layout = heads.site.query_layout
         assert layout is not None and heads.query is not None
-        self._heads, self._layout = heads, layout
+        self._heads, self._layout, self._visit = heads, layout, visit
         self._prefix, grid = len(layout.prefix), layout.grid
         self._rows, self._columns, self._count = grid.rows, grid.columns, grid.count
         device = heads.query.device
@@ -113,6 +114,8 @@ class GridSums:
         for block in attention_blocks(heads, runs):
             output[block.lines, block.queries] = torch.bmm(block.attention, value[block.lines])
             self._add(block)
+            if self._visit is not None:
+                self._visit(block)
         return output.view(heads.value.shape).to(heads.value.dtype), self._finish()
 
     def _plan(self, runs: list[slice]) -> None:

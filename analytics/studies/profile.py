@@ -226,10 +226,10 @@ def measure_batch(
         capture(loaded.module, sites, reduce=_explicit, attend=_fused) as captured,
     ):
         loaded.module(pixels)
-        return _tables_of([one for one in captured if one.site.placed])
+        return tables_of([one for one in captured if one.site.placed])
 
 
-def _tables_of(captured: Sequence[Captured]) -> list[tuple[int, HeadTables | None]]:
+def tables_of(captured: Sequence[Captured]) -> list[tuple[int, HeadTables | None]]:
     """Tables of each layer; layers of the same grids are worked out together."""
     from analytics.studies.head_tables import tables_of_layers
 

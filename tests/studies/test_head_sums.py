@@ -118,6 +118,27 @@ def test_windows_and_blocks_give_the_same_sums():
             )
 
 
+def test_every_block_is_shown_once():
+    model, sites, pixels = build("vit")
+    seen = []
+
+    def attend(heads):
+        total = torch.zeros(len(pixels) * heads.site.num_heads, heads.site.query_tokens)
+
+        def add(block):
+            total[block.lines, block.queries] += block.attention.sum(-1)
+
+        output, sums = GridSums(heads, add).run()
+        seen.append(total)
+        return output, sums
+
+    with torch.no_grad(), capture(model, sites, attend=attend):
+        model(pixels)
+    assert len(seen) == 2
+    for total in seen:
+        torch.testing.assert_close(total, torch.ones_like(total))
+
+
 def test_keys_of_a_coarser_grid_count_as_the_middle_of_what_they_cover():
     """Twins attends from 16 x 16 patches to keys pooled 4 x 4 in every second layer."""
     found = maps_and_sums("twins")
