@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from _measuring import compare, show
 
 from analytics.capture.blocks import Block
 from analytics.capture.recording import Heads, capture
@@ -33,7 +34,6 @@ from analytics.metrics.tokens import token_norms
 from analytics.studies.flow_passes import watch_streams
 from analytics.studies.head_sums import GridSums
 from analytics.studies.profile import measure_batch, tables_of
-from _measuring import compare, show
 
 SUBJECTS = {
     "vit_small_patch16_224": (224, 8),

@@ -16,7 +16,8 @@ def patch_order(values: np.ndarray) -> np.ndarray:
         values: a map, (rows, columns) or (patches,).
     """
     flat = np.asarray(values, np.float64).reshape(-1)
-    return np.argsort(np.where(np.isnan(flat), np.inf, -flat), kind="stable")
+    missing = np.isnan(flat)
+    return np.lexsort((np.where(missing, 0, -flat), missing))
 
 
 def step_counts(patches: int, steps: int) -> np.ndarray:

@@ -15,7 +15,7 @@ MASSIVE_VALUE, MASSIVE_RATIO = 100.0, 1000.0
 """What makes an activation massive, and how many times the median magnitude it must have."""
 
 
-def received_attention(attention: Tensor) -> Tensor:
+def received_relative(attention: Tensor) -> Tensor:
     """What each key receives, as a multiple of its even share.
 
     The mean over heads and queries of A, times the number of keys.
@@ -53,7 +53,7 @@ def sinks(attention: Tensor, threshold: float = SINK_THRESHOLD) -> Tensor:
         ValueError: a threshold that is not above 0.
     """
     check_threshold(threshold)
-    return received_attention(attention) > threshold
+    return received_relative(attention) > threshold
 
 
 def check_threshold(threshold: float) -> None:
