@@ -93,12 +93,13 @@ def choose_stepwise(study: str, total: int, metric: str) -> None:
     Args:
         study: key of the study whose pictures are measured.
         total: heads of the model.
-        metric: the chosen metric; one that needs classes gives way to the cls shift.
+        metric: the chosen metric; one that the study does not have gives way to the cls shift.
     """
     from analytics.metrics.catalogue import HEAD_METRICS
+    from analytics.serve.importance_work import held_importance
 
-    usable = metric in HEAD_METRICS and "classes" not in HEAD_METRICS[metric].needs
-    chosen = metric if usable else "cls_shift"
+    record = held_importance(here(), study)
+    chosen = metric if record is not None and metric in record.metrics else "cls_shift"
     with st.expander("Choose step by step"):
         count = st.number_input("Heads to remove", 1, total, max(1, total // 4))
         steps = st.number_input("Steps, measured again after each", 1, 12, 4)

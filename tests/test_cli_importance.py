@@ -117,7 +117,7 @@ def test_a_second_run_measures_nothing(run, pictures, monkeypatch):
         raise AssertionError("measured again")
 
     monkeypatch.setattr("analytics.studies.effects.HeadEffects.measure", fail)
-    monkeypatch.setattr("analytics.studies.curves.quality_of", fail)
+    monkeypatch.setattr("analytics.studies.curves.qualities", fail)
     second, other = run(pictures, "--curves", name="again")
     assert second["reused"] == 6 and second["most_important"] == first["most_important"]
     for name in ("importance", "curves"):
@@ -252,6 +252,27 @@ def test_labels_in_folders_fit_a_readout_and_measure_what_it_held_out(run, class
     ).read_bytes()
 
 
+def test_curves_by_classes_stand_on_held_out_pictures_beyond_the_measured_ones(
+    run, classes, capsys, tmp_path
+):
+    options = ("--labels", "folders", "--metric", "js_divergence", "--limit", 1, "--curves")
+    summary, out = run(classes, *options)
+    # Five are held out of the fit; one is measured, and three more join it.
+    assert summary["images"] == 1
+    assert summary["curves"] == {"quality": "share named right", "images": 4, "measured": 1}
+    made = parse_provenance((out / "provenance.json").read_text())
+    assert made.parameters["curves"] == summary["curves"]
+    frame = pd.read_parquet(out / "curves.parquet")
+    assert set((4 * frame.quality).round(6)) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+    given = ["importance", classes, *MODEL, "--store", tmp_path / "store", *options]
+    _, said, _ = ends(capsys, *given, "--out", tmp_path / "again")
+    assert "pruning curves: share named right, 4 held-out pictures, 1 of them measured" in said
+    # A read-out from a file may have seen the others: the measured ones alone are taken.
+    file = ("--readout", out / "readout.safetensors")
+    plain, _ = run(classes, *options, *file, name="file")
+    assert plain["curves"] == {"quality": "share named right", "images": 1, "measured": 1}
+
+
 def test_a_readout_of_a_file_measures_all_pictures(run, classes, capsys, tmp_path):
     _, out = run(classes, "--labels", "folders", "--readout-kind", "knn", "--readout-layer", 3)
     file = out / "readout.safetensors"
@@ -264,12 +285,16 @@ def test_a_readout_of_a_file_measures_all_pictures(run, classes, capsys, tmp_pat
     assert status == 2 and "fit a read-out for this model" in err
 
 
-def test_an_npz_brings_its_labels(run, tmp_path):
+def test_an_npz_brings_its_labels(run, capsys, tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"images": rng.integers(0, 256, (12, 20, 20), np.uint8), "labels": np.arange(12) % 2}
     np.savez(tmp_path / "set.npz", **arrays)
     plain, _ = run(tmp_path / "set.npz", "--metric", "cls_shift", name="plain")
     assert plain["images"] == 12 and plain["readout"] == ""
+    given = ["importance", tmp_path / "set.npz", *MODEL, "--metric", "cls_shift", "--out"]
+    given += [tmp_path / "refused", "--store", tmp_path / "store", "--readout-layer", 2]
+    status, _, err = ends(capsys, *given)
+    assert status == 2 and "none is: cls_shift can be measured without one" in err
 
 
 def test_top_searches_and_says_what_it_saved(run, pictures, loaded, monkeypatch):
@@ -317,6 +342,12 @@ def test_pictures_that_cannot_be_read_are_named(run, tmp_path):
         (["--top", "12"], "k from 1 to 11"),
         (["--top", "3", "--curves"], "choose one"),
         (["--limit", "0"], "at least 1"),
+        (["--readout-kind", "linear"], "have no labels to fit one on; add --labels"),
+        (["--readout-layer", "0"], "--readout-layer says how a read-out is fitted"),
+        (
+            ["--readout", "r.safetensors", "--readout-kind", "knn"],
+            "--readout gives one that is fitted",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_one_line_and_status_2(

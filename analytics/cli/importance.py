@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analytics.cli.importance_report import finish
 from analytics.cli.options import Commands, add_study_options, positive, progress, whole
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from analytics.store.results import ResultStore
     from analytics.studies.curves import PruningCurves
     from analytics.studies.importance_record import Importance
+
+    Outcome = tuple[Importance, PruningCurves | None, dict[str, Any]]
 
 DEFAULT_METRICS = ("cls_shift", "sensitivity")
 
@@ -46,7 +50,7 @@ def add_command(commands: Commands) -> None:
     classes.add_argument(
         "--readout", type=Path, metavar="FILE", help="classifier; fitted on the labels if not given"
     )
-    classes.add_argument("--readout-kind", default="linear", choices=("linear", "knn"))
+    classes.add_argument("--readout-kind", choices=("linear", "knn"), help="default: linear")
     classes.add_argument("--readout-layer", type=whole, metavar="N", help="default: the end")
     add_study_options(parser)
     parser.add_argument("--csv", action="store_true", help="write every table as CSV too")
@@ -109,9 +113,8 @@ def measure(
     loaded, readout = subject.loaded, subject.readout
     content = survey(subject.images, subject.labels).content
     key = importance_key(loaded, content, metrics, args.ablation, readout, args.fit, seed)
-    before = load_importance(store, key)
-    known = 0 if before is None else len(before.images)
-    try:
+
+    def study() -> Outcome:
         record = measure_importance(
             loaded,
             subject.images,
@@ -127,14 +130,38 @@ def measure(
         )
         report(1, 1)
         curves = find_curves(args, subject, record, store) if args.curves else None
-        checked = check_precision(args, subject, record)
+        return record, curves, check_precision(args, subject, record)
+
+    finish_or_keep(args, subject, partial(load_importance, store, key), study)
+
+
+def finish_or_keep(
+    args: argparse.Namespace,
+    subject: Subject,
+    load: Callable[[], Importance | None],
+    study: Callable[[], Outcome],
+) -> None:
+    """Run a study and write its tables; an interruption writes those of what was measured.
+
+    Args:
+        args: the command's.
+        subject: what the study works on.
+        load: reads what the store holds of it.
+        study: gives the record, curves if any, and what else the summary says.
+
+    Raises:
+        KeyboardInterrupt: interrupted.
+    """
+    before = load()
+    known = 0 if before is None else len(before.images)
+    try:
+        record, curves, more = study()
     except KeyboardInterrupt:
-        partial = load_importance(store, key)
-        if partial is not None and partial.images:
-            finish(args, subject, partial, None, {"complete": False, "reused": known})
+        measured = load()
+        if measured is not None and measured.images:
+            finish(args, subject, measured, None, {"complete": False, "reused": known})
         raise
-    more = {"complete": record.complete, "reused": known, **checked}
-    finish(args, subject, record, curves, more)
+    finish(args, subject, record, curves, {"complete": record.complete, "reused": known, **more})
 
 
 def check_precision(
@@ -163,25 +190,35 @@ def check_precision(
 def find_curves(
     args: argparse.Namespace, subject: Subject, record: Importance, store: ResultStore
 ) -> PruningCurves:
-    """Pruning curves on the pictures measured; kept beside the result."""
+    """Pruning curves on the pictures measured, and more held-out ones; kept beside the result."""
     from analytics.capture.tracing import find_sites
-    from analytics.studies.curves import curves_values, pruning_curves, restore_curves
+    from analytics.studies.curves import (
+        curve_pictures,
+        curves_values,
+        pruning_curves,
+        restore_curves,
+    )
 
     held = store.attached(record.id, "curves")
     # The pages ask too whether all that is measured by now was known to the curves.
     measured = {"measured": len(record.images)}
     if held is not None and held.get("measured") == measured["measured"]:
         return restore_curves(held)
-    loaded = subject.loaded
+    loaded, seed = subject.loaded, args.seed or 0
+    images, labels = subject.images, subject.labels
+    if subject.held_out is not None:
+        known = {image.sha256 for image in record.images}
+        chosen = curve_pictures(subject.held_out, known, seed)
+        images, labels = chosen.images, chosen.labels
     found = pruning_curves(
         loaded,
         find_sites(loaded.module, loaded.input_size),
-        subject.images,
+        images,
         record,
-        subject.labels,
+        labels,
         subject.readout,
         args.fit,
-        seed=args.seed or 0,
+        seed=seed,
         progress=progress(args.quiet),
     )
     store.attach(record.id, "curves", {**curves_values(found), **measured})
@@ -206,9 +243,8 @@ def search(args: argparse.Namespace, subject: Subject, folder: Path) -> None:
     loaded, readout, metric = subject.loaded, subject.readout, args.metric[0]
     content = survey(subject.images, subject.labels).content
     key = search_key(loaded, content, metric, args.top, args.ablation, readout, args.fit, seed)
-    before = load_search(store, key)
-    known = 0 if before is None else len(before.images)
-    try:
+
+    def study() -> Outcome:
         found = find_important_heads(
             loaded,
             subject.images,
@@ -223,12 +259,8 @@ def search(args: argparse.Namespace, subject: Subject, folder: Path) -> None:
             report,
             args.command_line,
         )
-    except KeyboardInterrupt:
-        partial = load_search(store, key)
-        if partial is not None:
-            finish(args, subject, partial, None, {"complete": False, "reused": known})
-        raise
-    report(1, 1)
-    record, about = found.record, search_summary(found)
-    more = {"complete": True, "reused": known, "top": about}
-    finish(args, subject, record, None, more)
+        report(1, 1)
+        # A search that is done has left pictures out on purpose.
+        return found.record, None, {"complete": True, "top": search_summary(found)}
+
+    finish_or_keep(args, subject, partial(load_search, store, key), study)

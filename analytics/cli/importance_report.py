@@ -27,6 +27,9 @@ def finish(
 ) -> None:
     """Write the tables and say what came out."""
     notes = [*subject.notes]
+    if curves is not None:
+        on = {"images": curves.num_images, "measured": curves.num_measured}
+        more = {**more, "curves": {"quality": curves.quality, **on}}
     if not more["complete"]:
         done = f"{len(record.images)} of {record.images_wanted} pictures measured"
         left = "the curves are missing" if record.complete else "only these are in the tables"
@@ -68,7 +71,15 @@ def write(
     from analytics.studies import importance_tables as tables
 
     made = record.provenance
-    choices = {"limit": args.limit, "readout_fitted": subject.fitted, **more}
+    # As typed: `prune` looks there for the pictures, and knows them by their bytes.
+    choices = {
+        "pictures": str(args.images),
+        "labels": args.labels,
+        "readout_file": str(args.readout) if args.readout else None,
+        "limit": args.limit,
+        "readout_fitted": subject.fitted,
+        **more,
+    }
     made = replace(made, parameters={**made.parameters, **choices}, notes=(*made.notes, *notes))
     frames = {
         "importance": tables.importance_table(record),
@@ -113,6 +124,8 @@ def most_important(record: Importance, metric: str) -> list[dict[str, Any]]:
 
 def lines(summary: dict[str, Any], record: Importance) -> list[str]:
     """The summary in words."""
+    from analytics.studies.curves import picture_words
+
     said = [record.model_label, summary["caution"], record.readout, *summary["notes"]]
     if summary["reused"]:
         said.append(f"{summary['reused']} pictures were measured before and are not measured again")
@@ -124,6 +137,10 @@ def lines(summary: dict[str, Any], record: Importance) -> list[str]:
     for metric, agreement in summary.get("float32_agreement", {}).items():
         title = HEAD_METRICS[metric].title
         said.append(f"{title}: rank correlation with float32 {agreement:.4f}, a few pictures")
+    if "curves" in summary:
+        found = summary["curves"]
+        words = picture_words(found["images"], found["measured"])
+        said.append(f"pruning curves: {found['quality']}, {words}")
     if "top" in summary:
         said.append(top_words(summary["top"]))
     said.append(f"{summary['out']}: {', '.join(summary['files'])}")

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analytics.cli.options import Commands, add_study_options, positive, progress, say
 from analytics.cli.prune_report import describe, lines, summarise
+from analytics.cli.prune_subject import Material, find_material
 from analytics.metrics.catalogue import HEAD_METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analytics.capture.sites import SiteMap
-    from analytics.io.labelled import ImageSource
     from analytics.models.registry import LoadedModel
     from analytics.studies.attend import Progress
     from analytics.studies.pruning import Pairs
+    from analytics.types import Provenance
 
 COLUMNS = ("layer", "head", "metric", "ablation", "mean")
 
@@ -40,7 +41,14 @@ def add_command(commands: Commands) -> None:
         "--iterative", type=positive, metavar="STEPS", help="measure again after each of STEPS cuts"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="IMAGES", help="to compare on; default: the samples"
+        "--images",
+        type=Path,
+        metavar="IMAGES",
+        help="to compare on; default: the samples, with --iterative those of the importance run",
+    )
+    parser.add_argument("--labels", metavar="CSV|folders", help="class of each picture")
+    parser.add_argument(
+        "--readout", type=Path, metavar="FILE", help="classifier; default: that of the importance"
     )
     add_study_options(parser)
     parser.set_defaults(run=run)
@@ -55,24 +63,36 @@ def run(args: argparse.Namespace) -> None:
     """
     from analytics.capture.tracing import find_sites
     from analytics.cli.subject import load
+    from analytics.models.readout import check_fits
     from analytics.studies.pruned_export import export_pruned
     from analytics.studies.pruning import added_up, prune_and_measure
 
     check(args)
     table, metric = read_importance(args.importance, args.metric)
-    images, report = pictures(args.images), progress(args.quiet)
+    about, report = provenance_beside(args.importance), progress(args.quiet)
+    material = find_material(args, metric, about)
     loaded = load(args, report)
+    if material.readout is not None:
+        check_fits(material.readout, loaded.spec.public_id, loaded.weights_sha256)
     report(0, 0, "finding where the model attends")
     sites = find_sites(loaded.module, loaded.input_size)
-    check_model(args.importance, table, loaded, sites)
-    heads = choose(args, table, metric, loaded, images, report)
-    shifts = means(table, "cls_shift")
-    pruned = prune_and_measure(loaded, images, heads, fit=args.fit, progress=report)
-    pruned = replace(pruned, predicted=added_up(shifts, heads))
-    files = export_pruned(args.out, loaded, sites, pruned, args.command_line)
+    check_model(args.importance, table, about, loaded, sites)
+    heads = choose(args, table, metric, loaded, sites, material, report)
+    pruned = prune_and_measure(
+        loaded,
+        material.images,
+        heads,
+        labels=material.labels,
+        readout=material.readout,
+        fit=args.fit,
+        progress=report,
+        sites=sites,
+    )
+    pruned = replace(pruned, predicted=added_up(means(table, "cls_shift"), heads))
+    files = export_pruned(args.out, loaded, pruned, args.command_line)
     summary = summarise(args, loaded, pruned, metric, [file.name for file in files])
-    summary["notes"] += remarks(table)
-    describe(args, images, summary, files[-1])
+    summary["notes"] += [*remarks(table), *material.notes]
+    describe(args, material, summary, files[-1])
     say(args, summary, lines(loaded, summary))
 
 
@@ -80,15 +100,13 @@ def check(args: argparse.Namespace) -> None:
     """Refuse choices that contradict each other.
 
     Raises:
-        ValueError: both or neither of `--budget` and `--heads`, or steps without pictures.
+        ValueError: both or neither of `--budget` and `--heads`, or steps with `--heads`.
     """
     if (args.budget is None) == (not args.heads):
         got = "neither" if args.budget is None else "both"
         raise ValueError(f"expected either --budget or --heads, got {got}; give one of them")
     if args.iterative and args.budget is None:
         raise ValueError("--iterative chooses the heads itself, so it goes with --budget alone")
-    if args.iterative and args.images is None:
-        raise ValueError("--iterative measures importance again; name pictures with --images")
 
 
 def read_importance(path: Path, metric: str | None) -> tuple[pd.DataFrame, str]:
@@ -133,16 +151,6 @@ def means(table: pd.DataFrame, metric: str) -> dict[tuple[int, int], float]:
     }
 
 
-def pictures(path: Path | None) -> list[ImageSource]:
-    """The pictures that both models are compared on."""
-    from analytics.io.labelled import read_labelled
-    from analytics.io.sources import ImageFile, samples
-
-    if path is None:
-        return [ImageFile(one.name, one.path) for one in samples()]
-    return list(read_labelled(path).images)
-
-
 def remarks(table: pd.DataFrame) -> list[str]:
     """What the importance was measured by, where it is not what cutting does."""
     kinds = sorted(set(table["ablation"]) - {"zero"})
@@ -150,7 +158,13 @@ def remarks(table: pd.DataFrame) -> list[str]:
     return [words] if kinds else []
 
 
-def check_model(path: Path, table: pd.DataFrame, loaded: LoadedModel, sites: SiteMap) -> None:
+def check_model(
+    path: Path,
+    table: pd.DataFrame,
+    about: Provenance | None,
+    loaded: LoadedModel,
+    sites: SiteMap,
+) -> None:
     """Refuse a table that was measured on another model.
 
     Raises:
@@ -170,7 +184,6 @@ def check_model(path: Path, table: pd.DataFrame, loaded: LoadedModel, sites: Sit
             f"expected the importance of {loaded.label}; {side} L{layer} H{head}. Name the model "
             "that it was measured on with --model"
         )
-    about = provenance_beside(path)
     if about and about.weights_sha256 != loaded.weights_sha256:
         raise ValueError(
             f"expected the importance of {loaded.label}; {path.name} was measured on {about.model} "
@@ -178,7 +191,7 @@ def check_model(path: Path, table: pd.DataFrame, loaded: LoadedModel, sites: Sit
         )
 
 
-def provenance_beside(path: Path) -> Any:
+def provenance_beside(path: Path) -> Provenance | None:
     """The provenance of the importance run in the table's folder; None where there is none."""
     from analytics.store.provenance import parse_provenance
 
@@ -195,13 +208,15 @@ def choose(
     table: pd.DataFrame,
     metric: str,
     loaded: LoadedModel,
-    images: list[ImageSource],
+    sites: SiteMap,
+    material: Material,
     report: Progress,
 ) -> Pairs:
     """The heads to remove."""
     import numpy as np
 
-    from analytics.studies.pruning import least_important, parse_pairs, prune_iteratively
+    from analytics.studies.pruning import least_important, parse_pairs
+    from analytics.studies.pruning_steps import prune_iteratively
 
     if args.heads:
         return parse_pairs(args.heads)
@@ -211,7 +226,16 @@ def choose(
     heads = least_important(list(found), np.abs(values), args.budget)
     if not args.iterative:
         return heads
-    seed = args.seed or 0
     return prune_iteratively(
-        loaded, images, metric, args.budget, args.iterative, args.fit, seed, report
+        loaded,
+        material.images,
+        metric,
+        args.budget,
+        args.iterative,
+        material.labels,
+        material.readout,
+        args.fit,
+        args.seed or 0,
+        report,
+        sites,
     )

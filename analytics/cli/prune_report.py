@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analytics.io.labelled import ImageSource
+    from analytics.cli.prune_subject import Material
     from analytics.models.registry import LoadedModel
     from analytics.studies.pruning import Pruned
 
@@ -38,6 +37,9 @@ def summarise(
             "measured": pruned.measured,
             "images": pruned.num_images,
         },
+        "accuracy": None
+        if pruned.accuracy is None
+        else {"before": pruned.accuracy[0], "after": pruned.accuracy[1]},
         "latency": {
             "ratio": small.ratio,
             "ratio_low": small.ratio_low,
@@ -55,18 +57,23 @@ def summarise(
 
 
 def describe(
-    args: argparse.Namespace, images: Sequence[ImageSource], summary: dict[str, Any], path: Path
+    args: argparse.Namespace, material: Material, summary: dict[str, Any], path: Path
 ) -> None:
     """Add to the provenance what the heads were chosen from and what was found."""
     from analytics.store.provenance import parse_provenance, provenance_json
     from analytics.studies.pictures import survey
 
-    found = survey(images)
+    found = survey(material.images)
     inputs = dict(zip(found.names, found.sha256s, strict=True))
     inputs[args.importance.name] = hashlib.sha256(args.importance.read_bytes()).hexdigest()
     made = parse_provenance(path.read_text(encoding="utf-8"))
-    choice = {"metric": summary["metric"], "budget": args.budget, "iterative": args.iterative}
-    found_out = {name: summary[name] for name in ("cosine", "latency")}
+    choice: dict[str, Any] = {
+        "metric": summary["metric"],
+        "budget": args.budget,
+        "iterative": args.iterative,
+    }
+    choice["readout"] = None if material.readout is None else material.readout.sha256
+    found_out = {name: summary[name] for name in ("cosine", "accuracy", "latency")}
     made = replace(
         made,
         inputs=inputs,
@@ -83,7 +90,12 @@ def lines(loaded: LoadedModel, summary: dict[str, Any]) -> list[str]:
     cosine, time = summary["cosine"], summary["latency"]
     guess = cosine["predicted"]
     expected = "" if guess is None else f", {guess:.4f} predicted if effects add up"
-    layers = summary["heads_by_layer"].items()
+    layers, right = summary["heads_by_layer"].items(), summary["accuracy"]
+    named = (
+        [f"named right: {right['before']:.1%} with all heads, {right['after']:.1%} without these"]
+        if right
+        else []
+    )
     return [
         loaded.label,
         *filter(None, [summary["caution"], *summary["notes"]]),
@@ -92,6 +104,7 @@ def lines(loaded: LoadedModel, summary: dict[str, Any]) -> list[str]:
         f"parameters: {before:,} to {after:,} ({after / before - 1:+.1%})",
         f"cosine to the unpruned embedding: {cosine['measured']:.4f} over {cosine['images']} "
         f"pictures{expected}",
+        *named,
         f"time of a forward pass: {time['ratio']:.3f} of the full model's (80 % of "
         f"{time['rounds']} rounds {time['ratio_low']:.3f} to {time['ratio_high']:.3f}; "
         f"{time['images']} pictures, {time['device']}, {time['threads']} threads)",

@@ -18,18 +18,30 @@ if TYPE_CHECKING:
     from analytics.studies.pictures import Survey
 
 READOUT = "readout.safetensors"
+SEEN = (
+    "on pictures that the read-out was fitted on its probabilities are too good; they are not "
+    "told apart here"
+)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The pictures that are measured, and what is said of their choice."""
+    """The pictures that are measured, and what is said of their choice.
+
+    `held_out` has all pictures that a read-out fitted here has not seen, None without one.
+    """
 
     loaded: LoadedModel
     images: Sequence[ImageSource]
     labels: Sequence[str | None] | None
     readout: ReadOut | None
     notes: tuple[str, ...]
-    fitted: bool = False
+    held_out: Survey | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the read-out was fitted on a part of the pictures."""
+        return self.held_out is not None
 
 
 def load(args: argparse.Namespace, report: Progress) -> LoadedModel:
@@ -47,26 +59,28 @@ def find_subject(
     """Read the pictures and labels, load the model, and read or fit the read-out.
 
     Raises:
-        ValueError: pictures, labels, model or read-out cannot be used.
+        ValueError: pictures, labels, model or read-out cannot be used, or options of a fit where
+            nothing is fitted.
         OSError: a file cannot be read or written.
     """
     from analytics.io.labelled import read_labelled
     from analytics.models.readout import check_fits, load_readout, save_readout
     from analytics.studies.readouts import fitted_readout, labelled_pictures
 
+    if args.readout:
+        _refuse_fit_options(args, "--readout gives one that is fitted")
     found = read_labelled(args.images, args.labels)
+    if not found.classes:
+        _refuse_fit_options(args, "the pictures have no labels to fit one on; add --labels")
     # A file is looked at before the model is loaded.
     given = load_readout(args.readout) if args.readout else None
     loaded = load(args, report)
     if given is not None:
         check_fits(given, loaded.spec.public_id, loaded.weights_sha256)
-        note = (
-            "on pictures that the read-out was fitted on its probabilities are too good; they "
-            "are not told apart here"
-        )
-        return _chosen(args, loaded, found, given, (note,), False)
+        return _chosen(args, loaded, found, given, (SEEN,))
     if not (args.labels or (found.classes and asks_for_classes(loaded, metrics))):
-        return _chosen(args, loaded, found, None, (), False)
+        _refuse_fit_options(args, f"{', '.join(metrics)} can be measured without one")
+        return _chosen(args, loaded, found, None, ())
     report(0, 0, "reading the labelled pictures")
     whole = labelled_pictures(found.images, found.labels)
     readout, _, held_out = fitted_readout(
@@ -74,7 +88,7 @@ def find_subject(
         whole,
         found.classes,
         store / "readouts",
-        args.readout_kind,
+        args.readout_kind or "linear",
         args.readout_layer,
         args.fit,
         args.seed or 0,
@@ -86,7 +100,19 @@ def find_subject(
         f"measured on the pictures held out of the read-out's fit alone: {len(held_out.images):,} "
         f"of {len(whole.images):,}"
     )
-    return _chosen(args, loaded, held_out, readout, (note,), True)
+    return _chosen(args, loaded, held_out, readout, (note,), held_out)
+
+
+def _refuse_fit_options(args: argparse.Namespace, why: str) -> None:
+    """Refuse options that say how a read-out is fitted; `why` says why none is.
+
+    Raises:
+        ValueError: one of them was given.
+    """
+    options = {"--readout-kind": args.readout_kind, "--readout-layer": args.readout_layer}
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} says how a read-out is fitted, and none is: {why}")
 
 
 def _chosen(
@@ -95,7 +121,7 @@ def _chosen(
     found: LabelledSet | Survey,
     readout: ReadOut | None,
     notes: tuple[str, ...],
-    fitted: bool,
+    held_out: Survey | None = None,
 ) -> Subject:
     """All pictures, or as many as `--limit` says, drawn at random and kept in order."""
     rows = list(range(len(found.images)))
@@ -104,7 +130,7 @@ def _chosen(
         notes = (*notes, f"{args.limit:,} of {len(rows):,} pictures drawn at random (--limit)")
         rows = sorted(drawn.tolist())
     labels = None if readout is None else [found.labels[row] for row in rows]
-    return Subject(loaded, [found.images[row] for row in rows], labels, readout, notes, fitted)
+    return Subject(loaded, [found.images[row] for row in rows], labels, readout, notes, held_out)
 
 
 def asks_for_classes(loaded: LoadedModel, metrics: Sequence[str]) -> bool:

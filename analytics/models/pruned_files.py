@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from analytics.models import pruned_loader
+from analytics.models.placing import place_file
 from analytics.models.pruning import count_parameters, plan_pruning
 
 WEIGHTS, RECIPE, LOADER = "pruned.safetensors", "recipe.json", "load_pruned.py"
@@ -81,7 +82,7 @@ def write_pruned(
         _write(draft, pruned, recipe, provenance_json)
         _check(draft, pruned, recipe)
         folder.mkdir(parents=True, exist_ok=True)
-        return [Path(shutil.copy(draft / file, folder)) for file in (WEIGHTS, RECIPE, LOADER)]
+        return [place_file(draft / file, folder / file) for file in (WEIGHTS, RECIPE, LOADER)]
 
 
 def load_pruned(folder: Path) -> nn.Module:

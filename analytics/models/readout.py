@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from analytics.models.identity import weights_sha256
+from analytics.models.placing import place_file
 
 Kind = Literal["linear", "knn"]
 
@@ -167,7 +169,10 @@ def save_readout(readout: ReadOut, path: str | Path) -> None:
 
     kept = {f.name: getattr(readout, f.name) for f in fields(readout) if f.name != "tensors"}
     tensors = {name: t.detach().cpu().contiguous() for name, t in readout.tensors.items()}
-    save_file(tensors, path, metadata={"readout": json.dumps(kept, allow_nan=False)})
+    with tempfile.TemporaryDirectory() as name:
+        draft = Path(name) / "readout"
+        save_file(tensors, draft, metadata={"readout": json.dumps(kept, allow_nan=False)})
+        place_file(draft, Path(path))
 
 
 def load_readout(path: str | Path) -> ReadOut:

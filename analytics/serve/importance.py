@@ -180,12 +180,15 @@ def _agreement(record: Importance) -> dict[str, Any] | None:
 
 
 def _curves(here: Services, record: Importance) -> dict[str, Any] | None:
+    from analytics.studies.curves import picture_words
+
     kept = here.importance.attached(record.id, "curves")
     if kept is None or kept["measured"] != len(record.images):  # those of a part of the study
         return None
     random = np.asarray(kept["random"])
+    words = picture_words(kept["num_images"], kept.get("num_measured", kept["num_images"]))
     return {
-        "quality": f"{kept['quality']}, {kept['num_images']} pictures",
+        "quality": f"{kept['quality']}, {words}",
         "removed": kept["removed"],
         "total": len(record.heads),
         "metrics": kept["metrics"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from analytics.jobs.queue import Report, Work
 from analytics.serve.sets import count_different, find_image
 from analytics.serve.subject import find_subject
+from analytics.store.results import ResultStore, content_key
 
 if TYPE_CHECKING:
     from analytics.capture.sites import SiteMap
@@ -18,6 +19,8 @@ QUICK = ("sensitivity", "taylor", "confidence", "contribution")
 """What one pass over all heads gives: the preview."""
 
 KEEP_RESULTS = 200
+BEGUN = "begun"
+"""Folder below the data folder that says which result a job began."""
 
 
 def importance_work(here: Services) -> Work:
@@ -30,7 +33,8 @@ def importance_work(here: Services) -> Work:
     def work(params: Mapping[str, Any], report: Report) -> str:
         from analytics.capture.tracing import find_sites
         from analytics.metrics.catalogue import metrics_for
-        from analytics.studies.importance import measure_importance
+        from analytics.studies.importance import importance_key, measure_importance
+        from analytics.studies.pictures import survey
         from analytics.studies.reading import available
 
         subject = find_subject(here, params, report)
@@ -42,15 +46,20 @@ def importance_work(here: Services) -> Work:
             names = tuple(name for name in names if name != "taylor")
         if params["effort"] == "quick":
             names = tuple(name for name in QUICK if name in names)
+        ablation = params["ablation"] if params["effort"] == "exact" else "zero"
+        loaded, readout, seed = subject.loaded, subject.readout, int(params["seed"])
+        content = survey(subject.images, subject.labels).content
+        key = importance_key(loaded, content, names, ablation, readout, params["fit"], seed)
+        _note_result(here, str(params["job"]), key)
         record = measure_importance(
-            subject.loaded,
+            loaded,
             subject.images,
             names,
-            params["ablation"] if params["effort"] == "exact" else "zero",
+            ablation,
             subject.labels,
-            subject.readout,
+            readout,
             params["fit"],
-            int(params["seed"]),
+            seed,
             here.importance,
             report,
             sites=sites,
@@ -73,12 +82,24 @@ def _check_sites(sites: SiteMap, label: str) -> None:
 
 
 def find_result(here: Services, job: str) -> str | None:
-    """Key of the result that a job began, whole or in part; None where there is none."""
-    for key in here.importance.keys():  # noqa: SIM118  # a store, no mapping
-        plan = here.importance.plan(key)
-        if plan is not None and plan.get("request", {}).get("job") == job:
-            return key
-    return None
+    """Key of the result that a job began, whole or in part; None where there is none.
+
+    Reads one small file: the page asks at every redraw while a study runs.
+    """
+    plan = _begun(here).plan(content_key({"job": job}))
+    key = None if plan is None else str(plan["result"])
+    return key if key is not None and here.importance.count(key) else None
+
+
+def _note_result(here: Services, job: str, key: str) -> None:
+    """Keep which result a job is about to grow, before anything is measured."""
+    begun = _begun(here)
+    begun.attach(content_key({"job": job}), "plan", {"job": job, "result": key})
+    begun.trim(2 * KEEP_RESULTS)  # several jobs may have grown one result
+
+
+def _begun(here: Services) -> ResultStore:
+    return ResultStore(here.data_dir / BEGUN)
 
 
 def held_importance(here: Services, key: str) -> Importance | None:
@@ -108,24 +129,33 @@ def _kept(here: Services, params: Mapping[str, Any]) -> tuple[Importance, dict[s
 
 
 def curves_work(here: Services) -> Work:
-    """The job kind `curves`: pruning curves of a result (`result`: its key), kept beside it."""
+    """The job kind `curves`: pruning curves of a result (`result`: its key), kept beside it.
+
+    With a read-out they stand on more held-out pictures than were measured; see
+    `curve_pictures`.
+    """
 
     def work(params: Mapping[str, Any], report: Report) -> str:
         from analytics.capture.tracing import find_sites
-        from analytics.studies.curves import curves_values, pruning_curves
+        from analytics.studies.curves import curve_pictures, curves_values, pruning_curves
+        from analytics.studies.pictures import survey
 
         record, request = _kept(here, params)
-        subject = find_subject(here, request, report)
-        sites = find_sites(subject.loaded.module, subject.loaded.input_size)
+        subject = find_subject(here, request, report, every=True)
+        images, labels, seed = subject.images, subject.labels, int(request["seed"])
+        if subject.readout is not None:
+            measured = {image.sha256 for image in record.images}
+            chosen = curve_pictures(survey(images, labels), measured, seed)
+            images, labels = chosen.images, chosen.labels
         found = pruning_curves(
             subject.loaded,
-            sites,
-            subject.images,
+            find_sites(subject.loaded.module, subject.loaded.input_size),
+            images,
             record,
-            subject.labels,
+            labels,
             subject.readout,
             request["fit"],
-            seed=int(request["seed"]),
+            seed=seed,
             progress=report,
         )
         about = {**curves_values(found), "measured": len(record.images)}
@@ -174,13 +204,11 @@ def prune_work(here: Services) -> Work:
     """
 
     def work(params: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        from analytics.capture.tracing import find_sites
         from analytics.serve.pruned import write_zip
         from analytics.studies.pruning import prune_and_measure
 
         record, request = _kept(here, params)
         subject = find_subject(here, request, report, every=True)
-        sites = find_sites(subject.loaded.module, subject.loaded.input_size)
         pairs = tuple((int(layer), int(head)) for layer, head in params["heads"])
         pruned = prune_and_measure(
             subject.loaded,
@@ -194,7 +222,7 @@ def prune_work(here: Services) -> Work:
         )
         full, small = pruned.latency["full"], pruned.latency["pruned"]
         return {
-            "file": write_zip(here, subject.loaded, sites, pruned),
+            "file": write_zip(here, subject.loaded, pruned),
             "heads": [list(pair) for pair in pruned.heads],
             "parameters": list(pruned.parameters),
             "milliseconds": [1000 * full.median_s, 1000 * small.median_s],
@@ -212,11 +240,12 @@ def prune_work(here: Services) -> Work:
 def iterate_work(here: Services) -> Work:
     """The job kind `iterate`: `result`, `metric`, `count`, `steps` -> heads to remove, pairs.
 
-    Importance is measured again after each step, on the pictures of the result.
+    Importance is measured again after each step, on the pictures of the result, with its
+    labels and its read-out.
     """
 
     def work(params: Mapping[str, Any], report: Report) -> list[list[int]]:
-        from analytics.studies.pruning import prune_iteratively
+        from analytics.studies.pruning_steps import prune_iteratively
 
         _, request = _kept(here, params)
         subject = find_subject(here, request, report)
@@ -226,6 +255,8 @@ def iterate_work(here: Services) -> Work:
             str(params["metric"]),
             int(params["count"]),
             int(params["steps"]),
+            subject.labels,
+            subject.readout,
             request["fit"],
             int(request["seed"]),
             report,

@@ -15,7 +15,6 @@ from analytics.serve.lens import signed_id
 from analytics.store.results import content_key
 
 if TYPE_CHECKING:
-    from analytics.capture.sites import SiteMap
     from analytics.models.registry import LoadedModel
     from analytics.serve.state import Services
     from analytics.studies.pruning import Pruned
@@ -24,7 +23,7 @@ KEEP = 8
 """Zips on disk; the oldest leave first."""
 
 
-def write_zip(here: Services, loaded: LoadedModel, sites: SiteMap, pruned: Pruned) -> str:
+def write_zip(here: Services, loaded: LoadedModel, pruned: Pruned) -> str:
     """Write checkpoint, recipe, loader and provenance into one zip.
 
     Returns:
@@ -41,7 +40,7 @@ def write_zip(here: Services, loaded: LoadedModel, sites: SiteMap, pruned: Prune
     cut = [loaded.spec.id, loaded.weights_sha256, size, sorted(map(list, pruned.heads))]
     name = content_key({"cut": cut})
     with tempfile.TemporaryDirectory(dir=folder) as draft:
-        files = export_pruned(Path(draft), loaded, sites, pruned)
+        files = export_pruned(Path(draft), loaded, pruned)
         packed = Path(draft) / "pruned.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
             for file in files:

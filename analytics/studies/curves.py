@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
     from analytics.models.readout import ReadOut
     from analytics.models.registry import LoadedModel
     from analytics.studies.importance_record import Importance
+    from analytics.studies.pictures import Survey
     from analytics.types import Fit
 
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 """Points of a curve, as shares of all heads."""
+
+TIMES_MEASURED, MOST_PICTURES = 4, 256
+"""How many held-out pictures a labelled study's curves take; see `curve_pictures`."""
+
+HeadSet = frozenset[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class PruningCurves:
     """Quality against the number of heads removed by zero ablation, least important first.
 
     `metrics` maps a metric to its quality at each of `removed`; `random` holds one row for
-    each random order, (orders, points). `quality` says what is measured, over `num_images`.
+    each random order, (orders, points). `quality` says what is measured, over `num_images`
+    pictures, of which `num_measured` are those that gave the orders.
     """
 
     quality: str
@@ -42,6 +50,7 @@ class PruningCurves:
     metrics: Mapping[str, tuple[float, ...]]
     random: np.ndarray
     num_images: int
+    num_measured: int
 
 
 def pruning_curves(
@@ -61,7 +70,8 @@ def pruning_curves(
     Args:
         loaded: the model of the record.
         sites: where it attends.
-        images: pictures on which the quality is measured; best not those of the record.
+        images: pictures on which the quality is measured; best not those of the record alone
+            (see `curve_pictures`).
         record: gives the orders, by each metric's mean over its images; signed ones count by
             size, and heads that were not measured go last.
         labels: class of each picture, with `readout`: the quality is then the share named
@@ -78,76 +88,116 @@ def pruning_curves(
     """
     report = progress or (lambda done, total, message: None)
     report(0, 0, "reading the pictures")
-    batches = list(read_batches(images, loaded, fit, 8))
-    if not batches:
-        raise ValueError("expected pictures that can be read, got none; add pictures")
-    named = [None if labels is None else [labels[i] for i in b.indices] for b in batches]
-    measure = quality_of(loaded, sites, [b.pixels for b in batches], named, readout)
     total = len(record.heads)
     removed = tuple(dict.fromkeys(round(share * total) for share in SHARES))
     generator = np.random.default_rng(seed)
-    ways = {name: removal_order(mean_importance(record, name)) for name in record.metrics}
-    rows: dict[str, tuple[float, ...]] = {}
-    shuffled = [generator.permutation(total) for _ in range(orders)]
-    known = {0: measure(()), total: measure(record.heads)}
-    done, steps = 0, (len(ways) + orders) * len(removed)
-
-    def curve(order: np.ndarray, name: str) -> tuple[float, ...]:
-        nonlocal done
-        found = []
-        for count in removed:
-            report(done, steps, f"removing heads: {name}")
-            gone = [record.heads[column] for column in order[:count]]
-            found.append(known[count] if count in known else measure(gone))
-            done += 1
-        return tuple(found)
-
-    for name, order in ways.items():
-        rows[name] = curve(order, name)
-    random = np.array([curve(order, "random order") for order in shuffled])
-    random = random.reshape(orders, len(removed))  # no random order is asked for: (0, points)
-    with_labels = readout is not None and labels is not None
-    quality = "share named right" if with_labels else "cosine to the unpruned embedding"
-    return PruningCurves(quality, removed, rows, random, sum(len(b.indices) for b in batches))
+    ways = [removal_order(mean_importance(record, name)) for name in record.metrics]
+    ways += [generator.permutation(total) for _ in range(orders)]
+    rows = [
+        [frozenset(record.heads[column] for column in order[:count]) for count in removed]
+        for order in ways
+    ]
+    sets = tuple(dict.fromkeys(one for row in rows for one in row))
+    found, read = qualities(loaded, sites, images, sets, labels, readout, fit, report)
+    points = [[found[one] for one in row] for row in rows]
+    known, measured = len(record.metrics), {image.sha256 for image in record.images}
+    return PruningCurves(
+        "share named right"
+        if readout is not None and labels is not None
+        else "cosine to the unpruned embedding",
+        removed,
+        {name: tuple(row) for name, row in zip(record.metrics, points, strict=False)},
+        np.array(points[known:], np.float64).reshape(orders, len(removed)),
+        len(read),
+        sum(sha256 in measured for sha256 in read),
+    )
 
 
-def quality_of(
+def qualities(
     loaded: LoadedModel,
     sites: SiteMap,
-    pixels: Sequence[Tensor],
-    labels: Sequence[Sequence[str | None] | None],
+    images: Sequence[ImageSource],
+    sets: Sequence[HeadSet],
+    labels: Sequence[str | None] | None,
     readout: ReadOut | None,
-) -> Callable[[Sequence[tuple[int, int]]], float]:
-    """A function from the heads removed to the quality that is left.
+    fit: Fit,
+    report: Progress,
+) -> tuple[dict[HeadSet, float], list[str]]:
+    """The quality that is left without each of many sets of heads.
+
+    A few pictures at a time go through all sets, so that memory does not grow with pictures.
 
     Args:
         loaded: the model.
         sites: where it attends.
-        pixels: batches, (b, 3, height, width).
-        labels: of each batch; None measures the cosine to the unpruned embedding.
+        images: pictures.
+        sets: (layer, head) pairs that are removed together.
+        labels: class of each picture, None where unknown; with `readout`.
         readout: names the classes.
+        fit: how a picture is brought to the model's input size.
+        report: called with (done, total, what is being done); may raise to cancel.
+
+    Returns:
+        For each set the share of labelled pictures named right, or without labels the mean
+        cosine to the unpruned embedding; and the SHA-256 of each picture that was read.
 
     Raises:
-        ValueError: labels that are all unknown, or that the read-out does not have.
+        ValueError: no picture can be read, or labels that are all unknown or that the
+            read-out does not have.
     """
-    by_class = readout is not None and all(one is not None for one in labels)
+    by_class = readout is not None and labels is not None
     reader = Reader(loaded, frozenset(), readout if by_class else None)
-    truth = None
-    if by_class and readout is not None:
-        truth = class_rows([name for one in labels for name in one or ()], readout)
-    clean = [] if by_class else [_read(loaded, sites, reader, batch, ()) for batch in pixels]
+    truth = class_rows(labels, readout) if readout is not None and labels is not None else None
+    sums, counted, read = dict.fromkeys(sets, 0.0), 0, list[str]()
+    for batch in read_batches(images, loaded, fit, 8):
+        size, seen = len(batch.indices), len(read)
+        wanted = None if truth is None else truth[list(batch.indices)]
+        clean = _read(loaded, sites, reader, batch.pixels, ())
+        for place, heads in enumerate(sets):
+            words = f"removing heads: pictures {seen + 1} to {seen + size} of {len(images)}"
+            report(seen * len(sets) + size * place, len(images) * len(sets), words)
+            found = _read(loaded, sites, reader, batch.pixels, tuple(heads)) if heads else clean
+            sums[heads] += _total(clean, found, wanted)
+        counted += size if wanted is None else int((wanted >= 0).sum())
+        read += batch.sha256s
+    if not counted:
+        which = "pictures with a label" if read else "pictures"
+        raise ValueError(f"expected {which} that can be read, got none; add pictures")
+    return {heads: total / counted for heads, total in sums.items()}, read
 
-    def quality(heads: Sequence[tuple[int, int]]) -> float:
-        found = [_read(loaded, sites, reader, batch, heads) for batch in pixels]
-        if truth is None:
-            cosine = torch.nn.functional.cosine_similarity
-            return float(
-                torch.cat([cosine(a, b) for a, b in zip(clean, found, strict=True)]).mean()
-            )
-        hits = torch.cat([one.argmax(1).cpu() for one in found]) == truth
-        return float(hits[truth >= 0].float().mean())
 
-    return quality
+def _total(clean: Tensor, found: Tensor, truth: Tensor | None) -> float:
+    """Sum over pictures of what `qualities` averages; labels below 0 are unknown."""
+    if truth is None:
+        return float(torch.nn.functional.cosine_similarity(clean, found).double().sum())
+    return float(((found.argmax(1).cpu() == truth) & (truth >= 0)).sum())
+
+
+def curve_pictures(found: Survey, measured: Collection[str], seed: int = 0) -> Survey:
+    """The pictures of a labelled study's curves: those measured, and more that were held out.
+
+    Shares of few pictures are coarse: of 16, one picture is 6 %. Removing heads costs as many
+    forward passes a picture as there are points, so four times the measured pictures are
+    taken, at most 256, as many of each class as can be. (All numbers are ours.)
+
+    Args:
+        found: all pictures held out of the read-out's fit.
+        measured: SHA-256 of those that the importance was measured on; they stay.
+        seed: of the draw.
+
+    Known answer: 2 measured pictures of class a, 4 more of a and 10 of b give 8, half of
+    each class.
+    """
+    wanted = min(TIMES_MEASURED * len(measured), MOST_PICTURES)
+    turns = Counter(label for sha256, label in found.content if sha256 in measured)
+    rows = [row for row, sha256 in enumerate(found.sha256s) if sha256 not in measured]
+    ranked = []
+    for row in np.random.default_rng(seed).permutation(np.asarray(rows, np.int64)).tolist():
+        turns[found.labels[row]] += 1
+        ranked.append((turns[found.labels[row]], row))
+    ranked.sort(key=lambda one: one[0])
+    out = {found.sha256s[row] for _, row in ranked[max(0, wanted - len(measured)) :]}
+    return found.without(out)
 
 
 def class_rows(labels: Sequence[str | None], readout: ReadOut) -> Tensor:
@@ -180,7 +230,15 @@ def restore_curves(values: Mapping[str, Any]) -> PruningCurves:
         {name: tuple(points) for name, points in values["metrics"].items()},
         np.asarray(values["random"], np.float64).reshape(-1, len(values["removed"])),
         values["num_images"],
+        values.get("num_measured", values["num_images"]),
     )
+
+
+def picture_words(num_images: int, num_measured: int) -> str:
+    """On how many pictures a curve stands: `12 pictures`, or how many of them gave the orders."""
+    if num_measured >= num_images:
+        return f"{num_images} picture{'' if num_images == 1 else 's'}"
+    return f"{num_images} held-out pictures, {num_measured} of them measured"
 
 
 @torch.no_grad()

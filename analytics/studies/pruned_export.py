@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from analytics.models.pruned_files import write_pruned
 from analytics.store.provenance import make_provenance, provenance_json
-from analytics.studies.pruning import modules_of
 
 if TYPE_CHECKING:
-    from analytics.capture.sites import SiteMap
     from analytics.models.registry import LoadedModel
     from analytics.studies.pruning import Pruned
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 def export_pruned(
     folder: Path,
     loaded: LoadedModel,
-    sites: SiteMap,
     pruned: Pruned,
     command: str = "",
 ) -> list[Path]:
@@ -27,7 +24,6 @@ def export_pruned(
     Args:
         folder: where to write.
         loaded: the full model.
-        sites: where it attends.
         pruned: what `prune_and_measure` gave.
         command: what was typed.
 
@@ -61,7 +57,7 @@ def export_pruned(
         pruned.module,
         architecture,
         arguments,
-        modules_of(sites, pruned.heads),
+        pruned.modules,
         text,
         input_size=loaded.input_size,
         mean=loaded.mean,

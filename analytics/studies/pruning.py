@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from analytics.metrics.ranking import removal_order
-from analytics.models.pruning import count_parameters, obstacle, prune_heads
+from analytics.models.pruning import count_parameters, prune_heads
 from analytics.studies.attend import Progress
 from analytics.studies.importance_tables import mean_importance
 
@@ -33,7 +33,8 @@ Pairs = tuple[tuple[int, int], ...]
 class Pruned:
     """A structurally pruned model beside its original, measured in one run.
 
-    `heads` are the (layer, head) pairs that are gone. `predicted` is the cosine to the
+    `heads` are the (layer, head) pairs that are gone, `modules` the same by the dotted name of
+    their attention module, which the export needs. `predicted` is the cosine to the
     unpruned embedding that the single effects add up to (ours: effects are taken to add up),
     None where the cls shift was not measured; `measured` the one found. `accuracy` is (before,
     after) of the read-out on the pictures with a label, None without one.
@@ -41,6 +42,7 @@ class Pruned:
 
     module: nn.Module
     heads: Pairs
+    modules: Mapping[str, Collection[int]]
     parameters: tuple[int, int]
     latency: Mapping[str, Latency]
     predicted: float | None
@@ -109,6 +111,7 @@ def prune_and_measure(
     fit: Fit = "crop",
     rounds: int = 8,
     progress: Progress | None = None,
+    sites: SiteMap | None = None,
 ) -> Pruned:
     """Cut heads out of a model and measure both models in one run.
 
@@ -122,6 +125,7 @@ def prune_and_measure(
         fit: how a picture is brought to the model's input size.
         rounds: of the timing.
         progress: called with (done, total, what is being done); may raise to cancel.
+        sites: where the model attends, when already known.
 
     Raises:
         ValueError: no heads, a head that is not there, a family that cannot be cut, no picture
@@ -134,8 +138,9 @@ def prune_and_measure(
         raise ValueError("expected at least one head to remove, got none; choose heads or a budget")
     report = progress or (lambda done, total, message: None)
     report(0, 3, "cutting heads out")
-    sites = find_sites(loaded.module, loaded.input_size)
-    module = prune_heads(loaded.module, modules_of(sites, heads))
+    sites = sites or find_sites(loaded.module, loaded.input_size)
+    modules = modules_of(sites, heads)
+    module = prune_heads(loaded.module, modules)
     report(1, 3, "comparing embeddings")
     found = _compare(loaded, module, images, labels, readout, fit)
     report(2, 3, "taking the time of both models")
@@ -144,6 +149,7 @@ def prune_and_measure(
     return Pruned(
         module,
         heads,
+        modules,
         (count_parameters(loaded.module), count_parameters(module)),
         latency,
         None if record is None else predicted_cosine(record, heads),
@@ -225,75 +231,3 @@ def added_up(shifts: Mapping[tuple[int, int], float], heads: Pairs) -> float | N
     """
     total = sum(shifts.get(pair, math.nan) for pair in heads)
     return None if math.isnan(total) else max(-1.0, 1.0 - total)
-
-
-def prune_iteratively(
-    loaded: LoadedModel,
-    images: Sequence[ImageSource],
-    metric: str,
-    budget: float,
-    steps: int = 4,
-    fit: Fit = "crop",
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Pairs:
-    """Which heads go when importance is measured again after each step.
-
-    Args:
-        loaded: the model.
-        images: pictures to measure on.
-        metric: the importance; signed ones count by size.
-        budget: as in `least_important`, of the full model's heads.
-        steps: how often heads are removed, about as many each time; at least 1.
-        fit: how a picture is brought to the model's input size.
-        seed: of random draws.
-        progress: called with (done, total, what is being done); may raise to cancel.
-
-    Returns:
-        (layer, head) pairs of the full model, in the order of their removal.
-
-    Raises:
-        ValueError: no step, a family that cannot be cut, or as `measure_importance`.
-    """
-    from analytics.capture.tracing import find_sites
-    from analytics.studies.importance import measure_importance
-
-    if steps < 1:
-        raise ValueError(f"expected at least 1 step, got {steps}; 1 removes all heads at once")
-    report = progress or (lambda done, total, message: None)
-    sites = find_sites(loaded.module, loaded.input_size)
-    for site in sites.sites:
-        reason = obstacle(loaded.module, site.module)
-        if reason:
-            raise ValueError(
-                f"the heads of {site.module} cannot be cut out: {reason}. Use zero ablation instead"
-            )
-    left = {site.module: list(range(site.num_heads)) for site in sites.sites}
-    layer_of = {site.module: site.index for site in sites.sites}
-    everything = sum(map(len, left.values()))
-    count = len(least_important([(0, 0)] * everything, np.zeros(everything), budget))
-    gone: list[tuple[int, int]] = []
-    for step in range(steps):
-        wanted = round(count * (step + 1) / steps) - len(gone)
-        if wanted <= 0:
-            continue
-
-        def inner(done: float, total: float, message: str, step: int = step) -> None:
-            share = done / total if total else 0.0
-            report(step + share, steps, f"step {step + 1} of {steps}: {message}")
-
-        module = prune_heads(loaded.module, modules_of(sites, tuple(gone)))
-        smaller = replace(loaded, module=module)
-        now = find_sites(module, loaded.input_size)
-        record = measure_importance(
-            smaller, images, (metric,), fit=fit, seed=seed, progress=inner, sites=now
-        )
-        means = mean_importance(record, metric)
-        for site_index, place in least_important(record.heads, means, wanted):
-            name = now.sites[site_index].module
-            gone.append((layer_of[name], left[name][place]))
-        for layer, head in gone:
-            name = sites.sites[layer].module
-            if head in left[name]:
-                left[name].remove(head)
-    return tuple(gone)

@@ -178,7 +178,8 @@ def curves(measured):
         "removed": [0, 3, 6],
         "metrics": {"cls_shift": [1.0, 0.9, 0.2]},
         "random": [[1.0, 0.5, 0.2], [1.0, 0.7, 0.2]],
-        "num_images": 4,
+        "num_images": 12,
+        "num_measured": 4,
         "measured": measured,
     }
 
@@ -190,7 +191,7 @@ def test_curves_come_with_the_spread_of_random_orders(client, here, at):
     assert found["metrics"] == {"cls_shift": [1.0, 0.9, 0.2]}
     assert found["random"]["low"] == [1.0, 0.5, 0.2] and found["random"]["high"][1] == 0.7
     assert found["random"]["mean"][1] == pytest.approx(0.6)
-    assert "4 pictures" in found["quality"]
+    assert found["quality"].endswith(", 12 held-out pictures, 4 of them measured")
 
 
 def test_the_description_says_whether_curves_are_under_way(client, here, at):

@@ -5,33 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from analytics.jobs.queue import Cancelled
 from analytics.serve.importance_work import QUICK, find_result, held_importance
 from analytics.serve.sets import keep_zip
 from analytics.serve.state import make_services
 from analytics.serve.subject import find_subject
-
-MODEL = "test_vit:random"
-
-
-def made(seed: int, shade: int = 0) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (40, 48, 3), np.uint8)
-    pixels[:, : 4 + 3 * (seed % 8)] = (shade, 200, 90)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def silent(done: float, total: float, message: str = "") -> None:
-    pass
+from tests.serve.asking import made, measure, request, run, silent, two_classes
 
 
 @pytest.fixture(scope="module")
@@ -48,45 +32,7 @@ def hashes(services):
 
 @pytest.fixture(scope="module")
 def labelled(services):
-    """A zip of two folders: pictures with a dark and with a bright margin."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for i in range(12):
-            archive.writestr(f"dark/{i}.png", made(100 + i, 0))
-            archive.writestr(f"bright/{i}.png", made(200 + i, 255))
-    return keep_zip(services, buffer.getvalue())
-
-
-def request(pictures, effort="quick", **more):
-    params = {
-        "model": MODEL,
-        "checkpoint": None,
-        "size": None,
-        "fit": "crop",
-        "set": {"kind": "pictures", "images": pictures}
-        if isinstance(pictures, list)
-        else {"kind": "zip", "sha256": pictures},
-        "readout": None,
-        "limit": 64,
-        "seed": 0,
-        "effort": effort,
-        "ablation": "zero",
-        **more,
-    }
-    name = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:24]
-    return {**params, "job": f"importance-{name}"}
-
-
-def run(here, kind, params, key="job"):
-    """A job through the queue, as the page asks for it."""
-    here.jobs.submit(kind, params, key, "test")
-    return here.jobs.wait(key, 60)
-
-
-def measure(here, params):
-    job = run(here, "importance", params, params["job"])
-    assert job.state == "done", job.error
-    return held_importance(here, job.result)
+    return two_classes(services)
 
 
 def test_the_preview_measures_what_one_pass_gives(services, hashes):
@@ -240,16 +186,42 @@ def test_a_stopped_study_is_found_and_completed_by_the_next_run(services, hashes
     assert np.array_equal(whole.values[:, :4], part.values)
 
 
-def test_curves_are_attached_to_the_result_and_say_how_much_they_cover(services, hashes):
-    record = measure(services, request(hashes[:2], "exact"))
-    job = run(services, "curves", {"result": record.id}, "curves")
-    assert job.state == "done", job.error
-    kept = services.importance.attached(record.id, "curves")
-    assert kept["measured"] == 2 and kept["num_images"] == 2
-    assert kept["removed"][0] == 0 and kept["removed"][-1] <= len(record.heads)
-    assert set(kept["metrics"]) == set(record.metrics)
-    for points in kept["metrics"].values():
-        assert points[0] == pytest.approx(1, abs=1e-5)  # nothing removed: the same embedding
+def test_finding_the_result_of_a_job_reads_no_plan_and_survives_a_restart(
+    services, hashes, monkeypatch
+):
+    params = request(hashes[:2], seed=11)
+    record = measure(services, params)
+    asked = []
+    monkeypatch.setattr(services.importance, "plan", asked.append)
+    monkeypatch.setattr(services.importance, "keys", lambda: asked.append("all"))
+    assert find_result(services, params["job"]) == record.id
+    assert find_result(services, "importance-never") is None and asked == []
+    again = make_services(services.data_dir)
+    try:
+        assert find_result(again, params["job"]) == record.id
+        again.importance.remove(record.id)
+        assert find_result(again, params["job"]) is None
+    finally:
+        again.close()
+
+
+def test_two_jobs_that_ask_for_the_same_find_the_same_result(services, hashes):
+    # One model under two of its choices: the effort of a preview has no ablation.
+    first, second = request(hashes[:2], seed=12), request(hashes[:2], seed=12, ablation="mean")
+    assert first["job"] != second["job"]
+    record = measure(services, first)
+    assert measure(services, second).id == record.id
+    assert [find_result(services, one["job"]) for one in (first, second)] == [record.id] * 2
+
+
+def test_the_notes_of_jobs_do_not_grow_without_end(services, monkeypatch):
+    from analytics.serve import importance_work
+
+    monkeypatch.setattr(importance_work, "KEEP_RESULTS", 2)
+    for number in range(9):
+        importance_work._note_result(services, f"importance-{number}", "a" * 64)
+    folder = services.data_dir / importance_work.BEGUN
+    assert len(list(folder.iterdir())) == 4
 
 
 def test_details_equal_partial_pruning_of_that_picture(services):
@@ -275,77 +247,6 @@ def test_details_equal_partial_pruning_of_that_picture(services):
     values = {one["mode"]: one["value"] for one in job.result["modes"]}
     exact = record.table("cls_shift")[1, record.column(2, 1)]
     assert values["all"] == pytest.approx(float(exact), rel=1e-3, abs=1e-6)
-
-
-def test_a_pruned_model_runs_elsewhere_from_its_zip_alone(services, labelled, tmp_path):
-    import torch
-
-    from analytics.models.pruning import count_parameters
-
-    params = request(labelled, "exact", readout={"kind": "linear", "layer": None}, limit=4)
-    record = measure(services, params)
-    wanted = {"result": record.id, "heads": [[0, 1], [3, 0]]}
-    job = run(services, "prune", wanted, "prune")
-    assert job.state == "done", job.error
-    found = job.result
-    assert found["heads"] == [[0, 1], [3, 0]]
-    # Quality is measured on all pictures held out of the read-out's fit, not on four alone.
-    assert found["images"] == 8
-    assert found["parameters"][0] > found["parameters"][1]
-    assert 0 <= found["accuracy"][1] <= 1
-    json.dumps(found, allow_nan=False)
-    with zipfile.ZipFile(services.data_dir / "pruned" / f"{found['file']}.zip") as archive:
-        assert {"pruned.safetensors", "recipe.json", "load_pruned.py", "provenance.json"} <= set(
-            archive.namelist()
-        )
-        archive.extractall(tmp_path)
-    code = (
-        "from load_pruned import load; import torch; m = load().eval(); torch.manual_seed(0);"
-        "x = torch.rand(1, 3, 160, 160);"
-        "print(sum(p.numel() for p in m.parameters()));"
-        "torch.save(m.forward_features(x), 'features.pt')"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert out.returncode == 0, out.stderr[-2000:]
-    assert int(out.stdout.split()[-1]) == found["parameters"][1]
-    # The same as the full model with these heads silenced by hand: columns of proj set to 0.
-    import copy
-
-    full = copy.deepcopy(find_subject(services, params, silent).loaded.module)
-    assert count_parameters(full) == found["parameters"][0]
-    with torch.no_grad():
-        for layer, head in found["heads"]:
-            attention = full.blocks[layer].attn
-            width = attention.proj.weight.shape[1] // attention.num_heads
-            attention.proj.weight[:, head * width : (head + 1) * width] = 0
-        torch.manual_seed(0)
-        expected = full.eval().forward_features(torch.rand(1, 3, 160, 160))
-    features = torch.load(tmp_path / "features.pt", weights_only=True)
-    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_heads_that_are_not_there_are_refused(services, hashes):
-    record = measure(services, request(hashes[:2]))
-    job = run(services, "prune", {"result": record.id, "heads": [[99, 0]]}, "prune-none")
-    assert job.state == "failed" and "L99 H0" in job.error
-    job = run(services, "prune", {"result": record.id, "heads": []}, "prune-empty")
-    assert job.state == "failed" and "at least one head" in job.error
-
-
-def test_heads_are_chosen_step_by_step_as_the_study_chooses_them(services, hashes):
-    from analytics.studies.pruning import prune_iteratively
-
-    params = request(hashes[:3])
-    record = measure(services, params)
-    wanted = {"result": record.id, "metric": "cls_shift", "count": 4, "steps": 2}
-    job = run(services, "iterate", wanted, "iterate")
-    assert job.state == "done", job.error
-    subject = find_subject(services, params, silent)
-    expected = prune_iteratively(subject.loaded, subject.images, "cls_shift", 4, 2)
-    assert job.result == [list(pair) for pair in expected]
-    assert len({tuple(pair) for pair in job.result}) == 4
 
 
 @pytest.mark.parametrize("kind", ["curves", "partial", "prune", "iterate"])

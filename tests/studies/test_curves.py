@@ -15,12 +15,15 @@ from analytics.models.registry import load_model, parse_model
 from analytics.studies.curves import (
     SHARES,
     class_rows,
+    curve_pictures,
     curves_values,
+    picture_words,
     pruning_curves,
     restore_curves,
 )
 from analytics.studies.features import frozen_features, pooled_features
 from analytics.studies.importance import measure_importance
+from analytics.studies.pictures import Survey
 from tests.studies.making import Broken, Made, cosine_shift, pixels_of, without
 
 LABELS = ["odd", "even", None, "even", "odd", "odd"]
@@ -78,6 +81,56 @@ def test_a_point_is_the_naive_gated_forward(loaded, pictures, record, curves):
         assert found == pytest.approx(float(expected), abs=1e-5)
 
 
+def test_pictures_of_two_batches_count_alike(loaded, sites, record):
+    many = [Made(f"{seed}.png", seed) for seed in range(10)]
+    found = pruning_curves(loaded, sites, many, record, orders=0)
+    assert (found.num_images, found.num_measured) == (10, 2)
+    pixels = pixels_of(loaded, many)
+    clean = loaded.module.forward_features(pixels)[:, 0]
+    order = np.argsort(record.mean("confidence"), kind="stable")
+    gone = [record.heads[column] for column in order[:6]]
+    expected = 1 - cosine_shift(clean, without(loaded, pixels, gone)[:, 0]).mean()
+    point = found.metrics["confidence"][found.removed.index(6)]
+    assert point == pytest.approx(float(expected), abs=1e-5)
+
+
+def held_out(labels: str) -> Survey:
+    """Pictures with one letter each as label, named and hashed by their place."""
+    names = tuple(str(place) for place in range(len(labels)))
+    return Survey(names, names, names, tuple(labels), (), len(labels))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_more_held_out_pictures_join_the_measured_ones_class_by_class(seed):
+    found = held_out("aaaaaabbbbbbbbbb")
+    chosen = curve_pictures(found, {"0", "3"}, seed)
+    assert {"0", "3"} <= set(chosen.sha256s) and len(chosen.sha256s) == 8
+    assert "".join(label or "" for label in chosen.labels) == "aaaabbbb"
+    assert list(chosen.sha256s) == sorted(chosen.sha256s, key=int)
+    assert chosen.sha256s == curve_pictures(found, {"0", "3"}, seed).sha256s
+
+
+@pytest.mark.parametrize(
+    ("there", "measured", "expected"), [(5, 5, 5), (5, 2, 5), (600, 100, 256), (600, 300, 300)]
+)
+def test_curves_take_four_times_the_measured_pictures_up_to_256(there, measured, expected):
+    known = {str(place) for place in range(measured)}
+    chosen = curve_pictures(held_out("ab" * (there // 2) + "a" * (there % 2)), known)
+    assert len(chosen.images) == expected and known <= set(chosen.sha256s)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((1, 1), "1 picture"),
+        ((6, 6), "6 pictures"),
+        ((8, 2), "8 held-out pictures, 2 of them measured"),
+    ],
+)
+def test_it_is_said_on_how_many_pictures_a_curve_stands(counts, words):
+    assert picture_words(*counts) == words
+
+
 def test_random_orders_are_seeded(loaded, sites, pictures, record, curves):
     again = pruning_curves(loaded, sites, pictures, record, orders=2)
     other = pruning_curves(loaded, sites, pictures, record, orders=2, seed=1)
@@ -119,7 +172,8 @@ def test_signed_metrics_go_by_size_and_unmeasured_heads_last(loaded, sites, pict
 def test_curves_survive_json(curves):
     again = restore_curves(json.loads(json.dumps(curves_values(curves))))
     assert (again.quality, again.removed) == (curves.quality, curves.removed)
-    assert dict(again.metrics) == dict(curves.metrics) and again.num_images == 6
+    assert dict(again.metrics) == dict(curves.metrics)
+    assert (again.num_images, again.num_measured) == (6, 2)
     assert np.array_equal(again.random, curves.random)
 
 

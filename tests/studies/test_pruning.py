@@ -22,7 +22,6 @@ from analytics.studies.pruning import (
     parse_pairs,
     predicted_cosine,
     prune_and_measure,
-    prune_iteratively,
 )
 from tests.studies.making import Broken, Made, cosine_shift, pixels_of, without
 
@@ -109,6 +108,7 @@ def test_measured_cosine_and_parameters_are_those_worked_out_by_hand(loaded, pic
     assert list(pruned.latency) == ["full", "pruned"]
     assert pruned.latency["pruned"].rounds == 2 and pruned.latency["pruned"].images == 4
     assert pruned.heads == GONE and pruned.accuracy is None
+    assert pruned.modules == {"blocks.0.attn": {1}, "blocks.3.attn": {0, 1}}
 
 
 def test_predicted_cosine_adds_up_the_single_effects(record, pruned):
@@ -162,39 +162,6 @@ def test_an_emptied_layer_still_runs(loaded, pictures):
     assert found.measured == pytest.approx(float(expected), abs=1e-5)
 
 
-@pytest.mark.parametrize("metric", ["cls_shift", "confidence"])
-def test_one_step_is_one_shot(loaded, pictures, record, metric):
-    expected = least_important(HEADS, mean_importance(record, metric), 0.5)
-    assert prune_iteratively(loaded, pictures, metric, 0.5, steps=1) == expected
-
-
-def test_the_second_step_measures_the_smaller_model(loaded, pictures):
-    found = prune_iteratively(loaded, pictures, "cls_shift", 6, steps=2)
-    first = prune_iteratively(loaded, pictures, "cls_shift", 3, steps=1)
-    assert found[:3] == first
-    # By hand: of the heads left, those whose removal beside the first changes least.
-    pixels = pixels_of(loaded, pictures)
-    base = without(loaded, pixels, first)[:, 0]
-    left = [pair for pair in HEADS if pair not in first]
-    shifts = [
-        float(cosine_shift(base, without(loaded, pixels, [*first, pair])[:, 0]).mean())
-        for pair in left
-    ]
-    assert set(found[3:]) == {left[i] for i in np.argsort(shifts)[:3]}
-
-
-@pytest.mark.parametrize("steps", [3, 12, 30])
-def test_more_steps_never_name_a_head_twice_and_empty_whole_layers(loaded, pictures, steps):
-    found = prune_iteratively(loaded, pictures[:1], "confidence", 11, steps=steps)
-    assert len(found) == len(set(found)) == 11 and set(found) <= set(HEADS)
-    layers = [layer for layer, _ in found]
-    assert sum(layers.count(layer) == 2 for layer in range(6)) == 5
-
-
-def test_no_budget_removes_nothing(loaded, pictures):
-    assert prune_iteratively(loaded, pictures[:1], "cls_shift", 0, steps=2) == ()
-
-
 def test_what_cannot_be_cut_is_refused(loaded, pictures):
     sites = find_sites(loaded.module, loaded.input_size)
     with pytest.raises(ValueError, match="choose heads or a budget"):
@@ -205,21 +172,14 @@ def test_what_cannot_be_cut_is_refused(loaded, pictures):
         prune_and_measure(loaded, pictures, ((0, 2),))
     with pytest.raises(ValueError, match="pictures that can be read"):
         prune_and_measure(loaded, [Broken()], ((0, 1),))
-    with pytest.raises(ValueError, match="at least 1 step"):
-        prune_iteratively(loaded, pictures, "cls_shift", 1, steps=0)
 
 
-def test_a_family_that_cannot_be_cut_is_refused_before_anything_is_measured(loaded, pictures):
+def test_a_family_that_cannot_be_cut_is_refused(loaded, pictures):
     # A norm over all joined heads: no head can go without changing the others.
     module = prune_heads(loaded.module, {})
     module.blocks[1].attn.norm = torch.nn.LayerNorm(64)
-    made = replace(loaded, module=module)
-    seen = []
-    with pytest.raises(ValueError, match=r"blocks\.1\.attn cannot be cut out"):
-        prune_iteratively(made, pictures, "cls_shift", 2, progress=lambda *a: seen.append(a))
-    assert seen == []
     with pytest.raises(ValueError, match="normalises all heads together"):
-        prune_and_measure(made, pictures, ((1, 0),))
+        prune_and_measure(replace(loaded, module=module), pictures, ((1, 0),))
 
 
 def test_a_model_with_one_head_a_layer_can_lose_all_of_them(loaded, pictures):
