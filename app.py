@@ -26,6 +26,9 @@ def ui() -> None:
         [
             st.Page("pages/lens.py", title="Lens", default=True),
             st.Page("pages/heads.py", title="Heads"),
+            st.Page("pages/strength.py", title="Strength"),
+            st.Page("pages/patterns.py", title="Patterns"),
+            st.Page("pages/flow.py", title="Flow"),
         ],
         position="top",
     )

@@ -126,7 +126,7 @@ def _view(params: Mapping[str, str], notes: list[str]) -> dict[str, Any]:
     heads = _heads(params, "heads", notes)
     view |= {"heads": heads} if heads else {}
     metric = params.get("metric", "")
-    if metric:
+    if metric and metric not in strength_metrics():
         from analytics.metrics.catalogue import HEAD_METRICS
 
         view["metric"] = choice(params, "metric", tuple(HEAD_METRICS), "cls_shift", notes)
@@ -135,6 +135,13 @@ def _view(params: Mapping[str, str], notes: list[str]) -> dict[str, Any]:
 
         view["cmap"] = choice(params, "cmap", NAMES, "inferno", notes)
     return view
+
+
+def strength_metrics() -> tuple[str, ...]:
+    """Names that `metric` has on the Strength page, which reads them itself."""
+    from analytics.metrics.strength_catalogue import STRENGTH_METRICS
+
+    return (*STRENGTH_METRICS, "content_agnosticism")
 
 
 def _opacity(text: str, notes: list[str]) -> dict[str, str]:

@@ -51,7 +51,7 @@ def choose_model() -> None:
         "Model",
         options,
         key="_model",
-        format_func=_model_title,
+        format_func=model_title,
         accept_new_options=True,
         label_visibility="collapsed",
         help="Type a part of a timm name, or hf-hub:owner/name",
@@ -67,7 +67,8 @@ def choose_model() -> None:
         )
 
 
-def _model_title(name: str) -> str:
+def model_title(name: str) -> str:
+    """A model as the menus show it, with where its weights come from."""
     if name == BUNDLED:
         return "ViT-S/14, bundled"
     if name.startswith("hf-hub:"):
@@ -86,15 +87,19 @@ def _trained(name: str) -> bool:
 
 def _take_model() -> None:
     state = st.session_state
-    name = (state["_model"] or BUNDLED).strip()
-    plain = name != BUNDLED and ":" not in name and name in model_names()
-    state[MODEL] = name + RANDOM if plain and not _trained(name) else name
+    state[MODEL] = spelled((state["_model"] or BUNDLED).strip())
     state[WEIGHTS], state[SIZE], state[OFF] = "", None, ()
 
 
 def _take_random() -> None:
     state = st.session_state
     state[MODEL] = state[MODEL].removesuffix(RANDOM) + (RANDOM if state["_random"] else "")
+
+
+def spelled(name: str) -> str:
+    """A name as models are known by: with random weights where there are no others."""
+    plain = name != BUNDLED and ":" not in name and name in model_names()
+    return name + RANDOM if plain and not _trained(name) else name
 
 
 def choose_checkpoint() -> None:

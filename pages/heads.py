@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import _address, _choose, _pruned, _set, _study
+from pages import _address, _choose, _pruned, _search, _set, _study
 from pages._components.heads import heads
 from pages._shared import (
     LENS_READOUT,
@@ -38,11 +38,13 @@ def page() -> None:
     state = st.session_state
     _address.seed()
     _study.start()
+    _search.start()
     with st.sidebar:
         _choose.choose_model()
         about = st.container()
         _study.choose_set()
         _study.choose_ablation()
+        search = st.container()
         _choose.choose_fit((), None)
         stepwise = st.container()
         _choose.choose_checkpoint()
@@ -55,15 +57,24 @@ def page() -> None:
     with about:
         _describe(record)
     if record is not None:
+        with search:
+            wanted = _search.search(record)
+        if wanted is not None:
+            _open_lens({"layer": wanted[0], "head": wanted[1]})
         with stepwise:
             metric = str((state.get(_address.VIEW) or {}).get("metric", ""))
             _pruned.choose_stepwise(record.id, len(record.heads), metric)
-    _set.follow(str(params["job"]), *(str(state.get(name, "")) for name in JOBS))
+    # In places of their own: what comes and goes above the instrument must not move it to
+    # another position of the page, where it would be built anew under the user's hand.
+    progress, notes = st.container(), st.container()
+    with progress:
+        _set.follow(str(params["job"]), *_jobs())
     _pruned.show_finished()
     _pruned.take_stepwise()
     _notice_curves()
-    show_notes(str(params["job"]), _set.retry(params))
-    _address.write(_study.link())
+    with notes:
+        show_notes(str(params["job"]), _set.retry(params))
+    _address.write(_link())
     if shown is None:
         _teach()
         return
@@ -71,7 +82,16 @@ def page() -> None:
     # The lens asks the same read-out what switching heads off does to the classes.
     request = (here().importance.plan(shown.id) or {}).get("request", {})
     state[LENS_READOUT] = request.get("readout_name") or state.get(LENS_READOUT)
-    instrument(here().signer.sign(shown.id), shown.id)
+    instrument(here().signer.sign(shown.id), shown.id, _search.found() if record else None)
+
+
+def _jobs() -> list[str]:
+    """Keys of what was asked for besides the study."""
+    return [_search.running(), *(str(st.session_state.get(name, "")) for name in JOBS)]
+
+
+def _link() -> dict[str, str]:
+    return _study.link() | _search.link()
 
 
 def _last() -> Importance | None:
@@ -113,14 +133,14 @@ def _teach() -> None:
 
 
 @st.fragment
-def instrument(token: str, study: str) -> None:
+def instrument(token: str, study: str, found: dict[str, Any] | None) -> None:
     """The component. A fragment: what the user does inside redraws nothing else."""
     state = st.session_state
     view = {**(state.get(_address.VIEW) or {}), "image": state[PICTURE]}
-    result = heads(token, view, state[_address.SERIAL])
+    result = heads(token, view, state[_address.SERIAL], found)
     if result.view:
         _take_view(dict(result.view))
-        _address.write(_study.link())
+        _address.write(_link())
     if result.curves:
         state[CURVES] = f"curves-{study}"
         here().jobs.submit("curves", {"result": study}, state[CURVES], _set.lane())

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from analytics.serve import importance, lens, pictures, pruned
+from analytics.serve import flow, importance, lens, patterns, pictures, profile, pruned
 from analytics.serve.guard import Handler, Problem, guarded
 from analytics.serve.state import Services, services
 
@@ -25,6 +25,7 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
         get: gives the services at each request; tests pass their own.
     """
     record, study = "/atlas/lens/{token}", "/atlas/importance/{token}"
+    strength, atlas = "/atlas/profile/{token}", "/atlas/patterns/{token}"
     return [
         _route("/atlas/health", get, health),
         _route(record, get, lens.describe),
@@ -38,6 +39,20 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
         _route(f"{study}/probabilities", get, importance.probabilities),
         _route(f"{study}/head", get, importance.head),
         _route(f"{study}/export/{{kind}}", get, importance.export),
+        _route(strength, get, profile.describe),
+        _route(f"{strength}/tables", get, profile.tables),
+        _route(f"{strength}/offset", get, profile.offset),
+        _route(f"{strength}/export/{{kind}}", get, profile.export),
+        _route(atlas, get, patterns.describe),
+        _route(f"{atlas}/points", get, patterns.points),
+        _route(f"{atlas}/decoded", get, patterns.decoded),
+        _route(f"{atlas}/map", get, patterns.maps),
+        _route(f"{atlas}/training", get, patterns.training),
+        _route(f"{atlas}/drawn", get, patterns.drawn),
+        _route(f"{atlas}/export/{{kind}}", get, patterns.export),
+        _route("/atlas/flow/{token}", get, flow.describe),
+        _route("/atlas/flow/{token}/maps", get, flow.maps),
+        _route("/atlas/flow/{token}/export/{kind}", get, flow.export),
         _route("/atlas/pruned/{token}", get, pruned.download),
         _route("/atlas/picture/{token}", get, pictures.show),
         _route("/atlas/upload", get, pictures.upload, ("PUT",)),

@@ -17,7 +17,10 @@ from analytics.store.results import ResultStore
 
 if TYPE_CHECKING:
     from analytics.models.pool import ModelPool
+    from analytics.serve.patterns_work import HeldAtlas
+    from analytics.studies.flow_record import Flow
     from analytics.studies.importance_record import Importance
+    from analytics.studies.profile_record import Profile
 
 MEBIBYTE = 2**20
 _ONE_AT_A_TIME = threading.Lock()
@@ -45,7 +48,8 @@ class Services:
 
     `decoding` bounds how many pictures are decoded at a time: one can take 300 MB.
     `encoded` holds pictures as the browser gets them, (bytes, media type). `importance` keeps
-    results on disk and `importances` those in use, by key and number of parts.
+    results on disk and `importances` those in use, by key and number of parts; `profile` and
+    `profiles`, `patterns` and `atlases` likewise. `flows` are held in memory alone, by id.
     """
 
     data_dir: Path
@@ -58,6 +62,12 @@ class Services:
     encoded: BoundedCache[tuple[bytes, str]]
     importance: ResultStore
     importances: BoundedCache[Importance]
+    profile: ResultStore
+    profiles: BoundedCache[Profile]
+    patterns: ResultStore
+    pattern_maps: ResultStore
+    atlases: BoundedCache[HeldAtlas]
+    flows: BoundedCache[Flow]
     decoding: threading.BoundedSemaphore
 
     def close(self) -> None:
@@ -76,7 +86,7 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         ValueError: the folder cannot be used.
     """
     from analytics.models.pool import ModelPool
-    from analytics.serve import importance_work
+    from analytics.serve import flow_work, importance_work, patterns_work, profile_work, search_work
     from analytics.serve.work import attend_work
 
     chosen = settings or Settings()
@@ -101,6 +111,12 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         encoded=BoundedCache(chosen.picture_cache_bytes),
         importance=ResultStore(data_dir / "importance"),
         importances=BoundedCache(chosen.study_cache_bytes),
+        profile=ResultStore(data_dir / "profile"),
+        profiles=BoundedCache(chosen.study_cache_bytes),
+        patterns=ResultStore(data_dir / "patterns"),
+        pattern_maps=ResultStore(data_dir / "pattern-maps"),
+        atlases=BoundedCache(chosen.study_cache_bytes),
+        flows=BoundedCache(chosen.study_cache_bytes),
         decoding=threading.BoundedSemaphore(2),
     )
     jobs.register("attend", attend_work(made))
@@ -109,6 +125,10 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
     jobs.register("partial", importance_work.partial_work(made))
     jobs.register("prune", importance_work.prune_work(made))
     jobs.register("iterate", importance_work.iterate_work(made))
+    jobs.register("search", search_work.search_work(made))
+    jobs.register("profile", profile_work.profile_work(made))
+    jobs.register("flow", flow_work.flow_work(made))
+    jobs.register("patterns", patterns_work.patterns_work(made))
     return made
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raised whenever a record made from the same inputs would differ."""
 
-STEPS = 16
+STEPS = 8
 """Points of a curve less one."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,14 +146,17 @@ def _read_row(site: Site, mean: Tensor, layers: FlowLayers) -> np.ndarray:
 def watch_streams(module: nn.Module) -> Iterator[list[Tensor]]:
     """The residual stream after each block of the passes inside, (b, tokens, width).
 
-    Nothing is seen of a family whose blocks do not share one grid of tokens.
+    Nothing is seen of a family whose blocks do not share one grid of tokens, nor of a pass that
+    another thread makes with the same model meanwhile.
     """
     from analytics.capture.streams import has_one_grid
 
     found: list[Tensor] = []
+    own = threading.get_ident()
 
     def keep(block: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 3:
+        mine = threading.get_ident() == own
+        if mine and isinstance(output, Tensor) and output.ndim == 3:
             found.append(output)
 
     blocks: Any = module.blocks if has_one_grid(module) else ()

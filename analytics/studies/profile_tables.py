@@ -68,8 +68,8 @@ def spread_of(record: Profile, table: str) -> Spread:
         count = np.where(np.isfinite(mean), len(record.images), 0)
         return Spread(mean, np.full_like(mean, np.nan), count)
     if table not in record.scalars:
-        known = ", ".join((*record.scalars, AGNOSTICISM.name))
-        raise ValueError(f"expected a table out of {known}; got {table!r}")
+        names = ", ".join((*record.scalars, AGNOSTICISM.name))
+        raise ValueError(f"expected a table out of {names}; got {table!r}")
     values = record.scalars[table].astype(np.float64)  # images x heads
     known = np.isfinite(values)
     count = known.sum(axis=0)

@@ -46,6 +46,7 @@ MODULES = (
     "deeds.js",
     "headkeys.js",
     "headpointer.js",
+    "pressing.js",
     "desk.js",
     "heads.js",
 )
@@ -62,7 +63,13 @@ _mount = st.components.v2.component(
 )
 
 
-def heads(token: str, view: dict[str, Any], serial: int, key: str = "heads") -> Any:
+def heads(
+    token: str,
+    view: dict[str, Any],
+    serial: int,
+    found: dict[str, Any] | None = None,
+    key: str = "heads",
+) -> Any:
     """Show a study of head importance; hover and selection happen in the browser.
 
     Args:
@@ -71,11 +78,12 @@ def heads(token: str, view: dict[str, Any], serial: int, key: str = "heads") -> 
             from; missing ones have defaults.
         serial: another number makes the component fetch the study again and go to `view`;
             otherwise the user's own choices stay when the token changes.
+        found: heads to mark in the matrix: `heads` as pairs, and `words` that say what they are.
         key: Streamlit's key.
 
     Returns:
         The component's result: `view` (state, with the entries of the argument) and the
-        triggers `lens` (layer, head, image: open it there), `curves` (id of the study whose
+        triggers `lens` (a view like that: open it there), `curves` (id of the study whose
         pruning curves are wanted), `prune` (heads as pairs, and the metric they were chosen
         by) and `gone` (the token whose study the server no longer holds).
     """
@@ -84,6 +92,7 @@ def heads(token: str, view: dict[str, Any], serial: int, key: str = "heads") -> 
         "token": token,
         "view": view,
         "serial": serial,
+        "found": found,
         "base": f"/{base}" if base else "",
         "palettes": {"viridis": palettes()["viridis"]},
     }

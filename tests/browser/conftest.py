@@ -10,7 +10,10 @@ import pytest
 
 from tests.browser.driving import FLAGS, open_lens, start_server, stop
 
-STREAMLIT_ASKS = ("/heads/_stcore/health", "/heads/_stcore/host-config")
+PAGES = ("heads", "strength", "patterns", "flow")
+STREAMLIT_ASKS = tuple(
+    f"/{page}/_stcore/{name}" for page in PAGES for name in ("health", "host-config")
+)
 
 
 @pytest.fixture(scope="session")

@@ -27,10 +27,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(data: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+def start_server(
+    data: Path, log: Path, app: str = "app:app"
+) -> tuple[subprocess.Popen[bytes], str]:
     """Start the app on a free port and wait until it answers."""
     port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port)]
     environment = {**os.environ, "ATTENTION_ATLAS_DATA": str(data), "OMP_NUM_THREADS": "1"}
     with log.open("wb") as sink:
         server = subprocess.Popen(
@@ -87,6 +89,18 @@ def listen_to_heads(page):
     )
 
 
+def listen_to_patterns(page):
+    """Keep paintings of the Patterns page in `window.patterns`."""
+    page.add_init_script(
+        "window.patterns = [];"
+        "addEventListener('patterns:painted', (event) => window.patterns.push(event.detail));"
+    )
+
+
+def patterns_painted(page):
+    return page.evaluate("window.patterns.at(-1)")
+
+
 def heads_painted(page):
     return page.evaluate("window.heads.at(-1)")
 
@@ -97,6 +111,43 @@ def cell_position(page, layer: int, head: int) -> tuple[float, float]:
     x = box["x"] + layout["left"] + head * (layout["width"] + layout["gap"])
     y = box["y"] + layout["top"] + layer * (layout["height"] + layout["gap"])
     return x + layout["width"] / 2, y + layout["height"] / 2
+
+
+def open_strength(page, address: str, query: str = "?model=test_vit:random"):
+    """Open the Strength page and wait for its charts; paintings are kept in `window.strength`."""
+    listen_to_strength(page)
+    page.goto(f"{address}/strength{query}")
+    page.wait_for_function("window.strength.length > 0", timeout=240_000)
+    return page
+
+
+def listen_to_strength(page):
+    page.add_init_script(
+        "window.strength = [];"
+        "addEventListener('strength:painted', (event) => window.strength.push(event.detail));"
+    )
+
+
+def strength_painted(page):
+    return page.evaluate("window.strength.at(-1)")
+
+
+def dot_position(page, index: int) -> tuple[float, float]:
+    """A head's dot in the chart by layer of the Strength page, on the screen."""
+    x, y = strength_painted(page)["dots"][index]
+    box = page.locator('[data-part="byLayer"]').bounding_box()
+    return box["x"] + x, box["y"] + y
+
+
+def open_flow(page, address: str, query: str = "?model=test_vit:random"):
+    """Open the Flow page and wait for its maps; paintings are kept in `window.flows`."""
+    page.add_init_script(
+        "window.flows = [];"
+        "addEventListener('flow:painted', (event) => window.flows.push(event.detail));"
+    )
+    page.goto(f"{address}/flow{query}")
+    page.wait_for_function("window.flows.length > 0", timeout=240_000)
+    return page
 
 
 def last_painted(page):

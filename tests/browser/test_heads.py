@@ -161,6 +161,17 @@ def test_a_head_opens_in_the_lens_with_its_picture(heads):
     assert f"image={image[:16]}" in heads.url  # a sample goes by the start of its hash
 
 
+def test_leaving_at_once_after_a_click_does_not_empty_the_next_page(heads):
+    heads.evaluate(
+        "window.painted = [];"
+        "addEventListener('lens:painted', (event) => window.painted.push(event.detail))"
+    )
+    heads.mouse.click(*cell_position(heads, 5, 1))
+    heads.get_by_role("link", name="Lens").click()  # before the page has heard of the head
+    heads.wait_for_function("window.painted.length > 0", timeout=60_000)
+    assert "/heads" not in heads.url
+
+
 def test_export_links_download_the_study(heads):
     heads.locator('[data-metric="confidence"]').click()
     wait_for(heads, metric="confidence")
@@ -192,6 +203,96 @@ def test_measured_exactly_a_head_gives_its_parts_and_curves_appear(heads):
     heads.get_by_role("button", name="Compute pruning curves").click()
     heads.locator('[data-part="curvesBox"]').wait_for(state="visible", timeout=60_000)
     assert study(heads)["curves"]["removed"][0] == 0
+
+
+def test_progress_comes_and_goes_without_a_new_instrument(heads):
+    instrument = heads.locator(".heads")
+    instrument.evaluate("(node) => { node.dataset.first = 'yes'; }")
+    heads.get_by_text("mean", exact=True).click()
+    heads.get_by_role("button", name="Measure exactly").click()
+    kind = heads.locator('[data-part="kind"]')
+    kind.get_by_text("mean ablation", exact=True).wait_for(timeout=60_000)
+    heads.locator(".st-key-atlas_status").wait_for(state="detached", timeout=60_000)
+    heads.locator('[data-part="count"]').get_by_text("8 images", exact=True).wait_for()
+    assert instrument.get_attribute("data-first") == "yes"
+
+
+def test_a_press_into_which_a_redraw_falls_is_still_a_click(page, server):
+    held = []
+
+    def partly(route, done):
+        response = route.fetch()
+        meta = {**response.json(), "complete": False, "images_done": done}
+        route.fulfill(response=response, json=meta)
+
+    def answer(route):
+        """The first look finds a part of the study; the second waits for the test."""
+        if answer.first:
+            answer.first = False
+            partly(route, 1)
+        else:
+            held.append(route)
+
+    answer.first = True
+    page.route(re.compile(r"/atlas/importance/[^/?]+$"), answer)
+    open_heads(page, server)
+    count, chips = page.locator('[data-part="count"]'), page.locator('[data-part="chips"] button')
+    count.get_by_text("1 of 8 images").wait_for()
+    page.locator('[data-part="least"]').fill("2")
+    page.locator('[data-part="least"]').press("Enter")
+    chips.nth(1).wait_for()
+    while not held:
+        page.wait_for_timeout(100)
+    box = chips.first.bounding_box()
+    page.mouse.move(box["x"] + 10, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    with page.expect_response(re.compile(r"/values\?")):
+        partly(held.pop(), 2)
+    page.wait_for_timeout(300)  # time enough to replace the button under the pointer
+    page.mouse.up()
+    count.get_by_text("2 of 8 images").wait_for()  # drawn anew after the click
+    chips.nth(1).wait_for(state="detached")
+    assert chips.count() == 1
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_the_search_marks_its_heads_and_opens_one_in_the_lens(heads):
+    before = corner_colours(heads)
+    heads.get_by_text("Find the top heads").click()
+    heads.get_by_label("How many heads").fill("2")
+    heads.get_by_label("How many heads").press("Enter")
+    heads.get_by_role("button", name="Find them").click()
+    heads.wait_for_function("window.heads.at(-1).found.length === 2", timeout=60_000)
+    names = heads_painted(heads)["found"]
+    after = corner_colours(heads)
+    assert {name for name in after if after[name] != before[name]} == set(names)
+    heads.get_by_text("Exact: every head was measured on all of the 8 pictures").wait_for()
+    assert "corners: top 2 by cls shift" in heads.locator('[data-part="caption"]').inner_text()
+    assert "top=2" in heads.url and "by=cls_shift" in heads.url
+    heads.evaluate(
+        "window.painted = [];"
+        "addEventListener('lens:painted', (event) => window.painted.push(event.detail))"
+    )
+    label = "L{} H{}".format(*names[1].split(":"))
+    heads.get_by_test_id("stSidebar").get_by_role("radio", name=label).click()
+    heads.wait_for_function("window.painted.length > 0", timeout=60_000)
+    assert "/heads" not in heads.url
+    heads.locator('[data-part="facts"]').get_by_text(label).wait_for()
+
+
+def corner_colours(page) -> dict[str, list[int]]:
+    """The pixel near the upper right corner of every cell of the matrix of test_vit."""
+    layout, found = heads_painted(page)["layout"], {}
+    for layer in range(6):
+        for head in range(2):
+            x = layout["left"] + head * (layout["width"] + layout["gap"]) + layout["width"] - 2
+            y = layout["top"] + layer * (layout["height"] + layout["gap"]) + 3
+            found[f"{layer}:{head}"] = page.locator(".headGrid").evaluate(
+                "(canvas, [x, y]) => [...canvas.getContext('2d').getImageData("
+                "x * devicePixelRatio, y * devicePixelRatio, 1, 1).data.slice(0, 3)]",
+                [x, y],
+            )
+    return found
 
 
 def test_the_dark_theme_reaches_the_charts_without_errors(chromium, server):

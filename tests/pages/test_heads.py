@@ -118,6 +118,21 @@ def test_heads_chosen_step_by_step_fill_the_pruning_set(open_heads):
     assert app.query_params["heads"] == ",".join(chosen)
 
 
+def test_steps_go_by_the_metric_on_view_where_the_study_has_it(open_heads):
+    labelled = {"set": "labelled", "readout": "knn", "pictures": "5", "after": "1"}
+    app = open_heads(**labelled, effort="exact", metric="js_divergence")
+    [count] = [one for one in app.number_input if one.label == "Heads to remove"]
+    count.set_value(3)
+    app = settle(button(app.run(), "Choose by JS divergence").click().run())
+    assert not app.exception and notes_of(app) == ""
+    chosen = app.session_state[_address.VIEW]["heads"].split(",")
+    # The read-out reads layer 1: a head after it changes no class.
+    assert len(set(chosen)) == 3 and all(pair[0] not in "01" for pair in chosen)
+    # Without a read-out the study has no classes, and the cls shift stands in.
+    app = open_heads(metric="js_divergence")
+    assert not button(app, "Choose by cls shift").disabled
+
+
 def test_a_link_chooses_a_labelled_set_and_its_readout(open_heads):
     app = open_heads(set="labelled", readout="knn", pictures="5", after="1", effort="exact")
     assert not app.exception and notes_of(app) == ""

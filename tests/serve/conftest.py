@@ -128,6 +128,12 @@ def here(tmp_path, record):
         encoded=BoundedCache(100_000),
         importance=ResultStore(tmp_path / "importance"),
         importances=BoundedCache(100_000),
+        profile=ResultStore(tmp_path / "profile"),
+        profiles=BoundedCache(1_000_000),
+        patterns=ResultStore(tmp_path / "patterns"),
+        pattern_maps=ResultStore(tmp_path / "pattern-maps"),
+        atlases=BoundedCache(4_000_000),
+        flows=BoundedCache(1_000_000),
         decoding=threading.BoundedSemaphore(2),
     )
     made.records.put(record)

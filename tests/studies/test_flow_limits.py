@@ -151,3 +151,21 @@ def test_the_bundled_model_agrees_with_the_lens(assets):
     assert flow.received.mean(axis=1) == pytest.approx(1, abs=1e-4)
     assert flow.norm_massive == ()  # as measured on eight photographs
     assert flow.sink_life()["cls"] == tuple(range(12))
+
+
+def test_another_thread_with_the_same_model_leaves_no_streams(models, picture):
+    import threading
+
+    import torch
+
+    from analytics.studies.flow_passes import watch_streams
+
+    loaded = models["average"]
+    pixels = torch.zeros(1, 3, *loaded.input_size)
+    with torch.no_grad(), watch_streams(loaded.module) as streams:
+        other = threading.Thread(target=loaded.module, args=(pixels,))
+        other.start()
+        other.join()
+        assert streams == []
+        loaded.module(pixels)
+    assert len(streams) == len(loaded.module.blocks)

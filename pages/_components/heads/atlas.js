@@ -91,7 +91,7 @@ export function imagesText(atlas) {
   return `${atlas.images_done} of ${atlas.images_wanted} ${many}`;
 }
 
-async function fetchNumbers(address, length) {
+export async function fetchNumbers(address, length) {
   const response = await fetch(address, { cache: "no-store" });
   if (!response.ok) throw new Error(`the numbers did not arrive: the server answered ${response.status}`);
   const numbers = new Float32Array(await response.arrayBuffer());

@@ -31,7 +31,14 @@ export function firstChoice(atlas, view) {
     help: false,
     pointed: -1, // head under the pointer
     seen: -1, // image under the pointer
+    found: { heads: new Set(), words: "" }, // heads that are marked
   };
+}
+
+/** Heads that a search has found, by index, and what they are. */
+export function foundHeads(atlas, found) {
+  const names = fittingHeads(atlas, (found?.heads ?? []).map(nameOfHead));
+  return { heads: new Set(names.map((name) => atlas.index.get(name))), words: names.length ? found.words : "" };
 }
 
 /** The choice carried over to another state of the study, or another study. */
@@ -41,7 +48,7 @@ export function carryChoice(atlas, before) {
     metric: state.metric, layer: state.layer, head: state.head, image: sha256,
     heads: state.set.join(","),
   });
-  return { ...next, tab: state.tab, asked: state.asked };
+  return { ...next, tab: state.tab, asked: state.asked, help: state.help };
 }
 
 /** What Python is told. */

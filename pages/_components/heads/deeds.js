@@ -1,5 +1,5 @@
 /** What the user can do; each deed is a change of state, or a word to Python. */
-import { rankTo, stepTo } from "./choice.js";
+import { headsView, rankTo, stepTo } from "./choice.js";
 
 export function createDeeds({ atlas, state, set, pictures, side, out }) {
   const deeds = {
@@ -25,8 +25,7 @@ export function createDeeds({ atlas, state, set, pictures, side, out }) {
       set({ set: others.length < state().set.length ? others : [...others, name] });
     },
     open() {
-      const { layer, head, image } = state();
-      out.trigger("lens", { layer, head, image: atlas.images[image]?.sha256 ?? "" });
+      out.trigger("lens", headsView(atlas, state()));
     },
     curves: () => out.trigger("curves", atlas.id),
     help: () => set({ help: !state().help }),

@@ -4,10 +4,11 @@
  * composed). `detail` holds
  *   id, metric, layer, head   what is chosen; `image` is the hash of the chosen image
  *   pointed    head under the pointer as "layer:head", or null
+ *   found      heads that are marked, as "layer:head"
  *   layout     place of the matrix's cells in CSS pixels: left, top, gap, width, height
  */
 import { nameOfHead } from "./atlas.js";
-import { carryChoice, firstChoice, headsView } from "./choice.js";
+import { carryChoice, firstChoice, foundHeads, headsView } from "./choice.js";
 import { colourTables, plotColours } from "./plot.js";
 import { createGrid, gridWidth } from "./grid.js";
 import { createRanking } from "./ranking.js";
@@ -31,6 +32,7 @@ export function createDesk(root, atlas, data, before, cache, out) {
   const { signal } = closing;
   const tables = colourTables(data.palettes);
   let state = before ? carryChoice(atlas, before) : firstChoice(atlas, data.view);
+  state.found = foundHeads(atlas, data.found);
   let colours = plotColours(root);
   let frame = 0;
   let speakLater = 0;
@@ -107,10 +109,11 @@ export function createDesk(root, atlas, data, before, cache, out) {
 
   function announce() {
     const { metric, layer, head, pointed } = state;
+    const found = [...state.found.heads].map((one) => nameOfHead(atlas.heads[one]));
     const image = atlas.images[state.image]?.sha256 ?? null;
     const seen = pointed >= 0 ? nameOfHead(atlas.heads[pointed]) : null;
     root.dispatchEvent(new CustomEvent("heads:painted", {
-      detail: { id: atlas.id, metric, layer, head, image, pointed: seen, layout: grid.layout() },
+      detail: { id: atlas.id, metric, layer, head, image, pointed: seen, found, layout: grid.layout() },
       bubbles: true, composed: true,
     }));
   }
@@ -156,6 +159,11 @@ export function createDesk(root, atlas, data, before, cache, out) {
     recolour() {
       colours = plotColours(root);
       top.recolour();
+      schedule();
+    },
+    /** Other heads are to be marked. */
+    mark(found) {
+      state.found = foundHeads(atlas, found);
       schedule();
     },
     close() {

@@ -5,7 +5,7 @@ import { number } from "../lens/scale.js";
 const EXPORT_KINDS = ["svg", "png", "pdf", "csv", "parquet", "json"];
 
 /** Keeps a definition list's rows, so that a hover changes text only. */
-function factTable(list) {
+export function factTable(list) {
   const rows = new Map();
   list.replaceChildren(); // those of the study before
   return (key, name, value, hint) => {
@@ -90,5 +90,6 @@ export function spokenHead(atlas, state, head) {
   const image = atlas.images[state.image];
   const alone = image ? `; on ${image.name} ${number(atlas.valueOf(metric, state.image, head))}` : "";
   const partial = atlas.complete ? "" : `; partial, ${imagesText(atlas)}`;
-  return `layer ${layer} head ${own}: ${atlas.metrics[metric].title} ${number(summary.mean[head])}${interval}; rank ${rankText(summary, head)}${alone}${partial}`;
+  const marked = state.found.heads.has(head) ? `; among ${state.found.words}` : "";
+  return `layer ${layer} head ${own}: ${atlas.metrics[metric].title} ${number(summary.mean[head])}${interval}; rank ${rankText(summary, head)}${alone}${marked}${partial}`;
 }

@@ -80,18 +80,31 @@ export function createGrid(canvas, atlas) {
     context.fillText(String(place + 1), at.x + at.width / 2, at.y + at.height / 2 + 0.5);
   }
 
-  function cells(summary, table, colours) {
+  /** A corner, top right, of a head that a search has found. */
+  function cornerMark(at, ink) {
+    const side = Math.max(4, Math.min(9, 0.35 * at.width));
+    context.fillStyle = ink;
+    context.beginPath();
+    context.moveTo(at.x + at.width - side, at.y);
+    context.lineTo(at.x + at.width, at.y);
+    context.lineTo(at.x + at.width, at.y + side);
+    context.fill();
+  }
+
+  function cells(state, summary, table, colours) {
     context.font = `600 ${layout.height < 14 ? 9 : 11}px ${colours.font}`;
     for (let head = 0; head < atlas.count; head += 1) {
       const at = box(head);
       const value = summary.mean[head];
       if (Number.isNaN(value)) {
         hatch(context, at.x, at.y, at.width, at.height, colours);
+        if (state.found.heads.has(head)) cornerMark(at, colours.text);
         continue;
       }
       const { fill, ink } = shade(table, value, summary.bottom, summary.top);
       context.fillStyle = fill;
       context.fillRect(at.x, at.y, at.width, at.height);
+      if (state.found.heads.has(head)) cornerMark(at, ink);
       const place = summary.rank[head];
       if (place >= 0 && place < TOP_RANKS) rankMark(place, at, ink);
     }
@@ -120,7 +133,7 @@ export function createGrid(canvas, atlas) {
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.clearRect(0, 0, canvas.width / ratio, canvas.height / ratio);
       labels(state, colours);
-      cells(summary, table, colours);
+      cells(state, summary, table, colours);
       for (const name of state.set) crossOut(atlas.index.get(name), colours);
       if (state.pointed >= 0) {
         frame(state.pointed, colours.paper, 4);

@@ -1,6 +1,7 @@
 /** Entry of the component: Streamlit calls it on mount and on every change of its data. */
 import { fetchAtlas } from "./atlas.js";
 import { createDesk } from "./desk.js";
+import { createPressing } from "./pressing.js";
 import { failure } from "../lens/rows.js";
 
 const REST_TELL_MS = 350;
@@ -23,12 +24,15 @@ function stamp(meta) {
 function createHeads(root) {
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const cache = new Map(); // details of heads, by address
+  const closing = new AbortController();
+  const whenReleased = createPressing(root, closing.signal);
   let component = null;
   let desk = null;
   let token = null;
   let serial = null;
   let seen = "";
   let awaitsCurves = false;
+  let untold = null;
   let later = 0;
   let again = 0;
 
@@ -39,11 +43,31 @@ function createHeads(root) {
 
   /** Python hears the last view only, once the user rests. */
   function tell(view) {
+    untold = view;
     clearTimeout(later);
-    later = setTimeout(() => component.setStateValue("view", view), REST_TELL_MS);
+    later = setTimeout(tellNow, REST_TELL_MS);
   }
 
+  function tellNow() {
+    const view = untold;
+    forget();
+    if (view) component.setStateValue("view", view);
+  }
+
+  function forget() {
+    clearTimeout(later);
+    untold = null;
+  }
+
+  // A view told while another page comes would leave that page empty.
+  window.addEventListener("pointerdown", (event) => {
+    const path = event.composedPath();
+    if (!path.includes(root) && path.some((node) => node instanceof HTMLAnchorElement)) forget();
+  }, { signal: closing.signal, capture: true });
+
   function trigger(name, value) {
+    // The lens gets the whole view: what came later would call for a page that is left.
+    if (name === "lens") forget();
     if (name === "curves") {
       awaitsCurves = true;
       showWaiting();
@@ -65,6 +89,8 @@ function createHeads(root) {
   function mount(atlas, data) {
     const same = data.serial === serial;
     const before = desk && same ? desk.before() : null;
+    // Another serial brings a view of Python's own: what it has not heard yet is over.
+    if (!same) forget();
     desk?.close();
     serial = data.serial;
     root.dataset.ready = "true";
@@ -87,7 +113,7 @@ function createHeads(root) {
       const atlas = fresh ? await fetchAtlas(data.base, meta) : null;
       if (token !== mine || !root.isConnected) return;
       seen = now;
-      if (atlas) mount(atlas, data);
+      if (atlas) whenReleased(() => { if (token === mine) mount(atlas, component.data); });
       if (awaitsCurves && !CURVES_HEARD.includes(meta.curves_job)) {
         component.setTriggerValue("curves", meta.id);
       }
@@ -106,9 +132,11 @@ function createHeads(root) {
       if (data.token !== token || (desk && data.serial !== serial)) show(data);
       // The theme's variables change without a word: read them again after the page has settled.
       requestAnimationFrame(() => desk?.recolour());
+      desk?.mark(data.found);
     },
     close() {
-      clearTimeout(later);
+      closing.abort();
+      forget();
       clearTimeout(again);
       token = null;
       desk?.close();

@@ -16,8 +16,13 @@ export function createTop(root, part, atlas, tables) {
   const ticks = [...part("ticks").children];
   let drawn = "";
 
-  part("metrics").replaceChildren(...atlas.metrics.map(metricButton));
-  part("metricMenu").replaceChildren(...atlas.metrics.map((one) => new Option(one.title, one.name)));
+  const names = atlas.metrics.map((one) => one.name).join();
+  // The same metrics keep their elements: a menu that is open stays so.
+  if (part("metrics").dataset.names !== names) {
+    part("metrics").dataset.names = names;
+    part("metrics").replaceChildren(...atlas.metrics.map(metricButton));
+    part("metricMenu").replaceChildren(...atlas.metrics.map((one) => new Option(one.title, one.name)));
+  }
   const how = atlas.preview ? "preview, no head taken out yet" : `${atlas.ablation} ablation`;
   part("kind").textContent = how;
   part("count").textContent = imagesText(atlas);
@@ -52,7 +57,7 @@ export function createTop(root, part, atlas, tables) {
         if (ticks[i].textContent !== text) ticks[i].textContent = text.replace("-", "−");
       });
       const each = atlas.images_done === 1 ? "" : "Mean ";
-      const words = `${each}${metric.title} (${metric.axis}), ${imagesText(atlas)}, ${how}. Numbers: ranks`;
+      const words = `${each}${metric.title} (${metric.axis}), ${imagesText(atlas)}, ${how}. Numbers: ranks${state.found.words ? `; corners: ${state.found.words}` : ""}`;
       if (part("caption").textContent !== words) part("caption").textContent = words;
     },
 
