@@ -76,18 +76,41 @@ def fit_picture(picture: Picture, placement: Placement) -> np.ndarray:
     Raises:
         ValueError: the placement does not lie on this picture.
     """
-    rows = _covered(placement.top, placement.scale_y, placement.height, picture.height)
-    columns = _covered(placement.left, placement.scale_x, placement.width, picture.width)
-    if placement.fit != "pad" and (len(rows), len(columns)) != (placement.height, placement.width):
-        raise ValueError(
-            f"expected a placement made for this picture of {picture.height} x {picture.width} "
-            "pixels (height x width), got one of another size; call place() with its size"
-        )
-    box = _picture_box(placement, rows, columns, picture)
+    rows, columns = _on_picture(placement, picture.height, picture.width)
+    box = _picture_box(placement, rows, columns, picture.height, picture.width)
     size = (len(columns), len(rows))
     seen = Image.fromarray(picture.pixels).resize(size, Image.Resampling.BICUBIC, box=box)
     fitted = np.full((placement.height, placement.width, 3), PAD_GREY, np.uint8)
     fitted[rows.start : rows.stop, columns.start : columns.stop] = np.asarray(seen)
+    return fitted
+
+
+def fit_mask(mask: np.ndarray, placement: Placement) -> np.ndarray:
+    """Resample a mask as `fit_picture` does the picture, by the nearest pixel.
+
+    Every input pixel takes the value that lies under its centre, so that no value arises
+    that was not there, and edges lie where the picture's are.
+
+    Args:
+        mask: (height, width) of any type, such as instances or one object; its size must be
+            that of the picture which `placement` was made for.
+        placement: from `place`.
+
+    Returns:
+        (placement.height, placement.width) of the same type; 0 where no picture is.
+
+    Raises:
+        ValueError: no table of pixels, or the placement does not lie on it.
+
+    Known answer: a 2 x 2 mask stretched to 4 x 4 has every value in a block of 2 x 2.
+    """
+    if mask.ndim != 2 or not mask.size:
+        raise ValueError(f"expected a mask (height, width), got one of shape {mask.shape}")
+    rows, columns = _on_picture(placement, *mask.shape)
+    left, top, right, bottom = _picture_box(placement, rows, columns, *mask.shape)
+    fitted = np.zeros((placement.height, placement.width), mask.dtype)
+    seen = np.ix_(_nearest(top, bottom, len(rows)), _nearest(left, right, len(columns)))
+    fitted[rows.start : rows.stop, columns.start : columns.stop] = mask[seen]
     return fitted
 
 
@@ -193,8 +216,27 @@ def _covered(start: float, scale: float, size: int, picture_size: int) -> range:
     return range(first, max(first, last))
 
 
+def _on_picture(placement: Placement, height: int, width: int) -> tuple[range, range]:
+    """Input rows and columns that lie on a picture of this size."""
+    rows = _covered(placement.top, placement.scale_y, placement.height, height)
+    columns = _covered(placement.left, placement.scale_x, placement.width, width)
+    if placement.fit != "pad" and (len(rows), len(columns)) != (placement.height, placement.width):
+        raise ValueError(
+            f"expected a placement made for this picture of {height} x {width} "
+            "pixels (height x width), got one of another size; call place() with its size"
+        )
+    return rows, columns
+
+
+def _nearest(first: float, last: float, count: int) -> np.ndarray:
+    """Picture pixels under the centres of `count` input pixels between two positions."""
+    centres = first + (np.arange(count) + 0.5) * ((last - first) / max(1, count))
+    # Never beyond the last pixel: a centre lies half an input pixel before the end.
+    return np.floor(centres).astype(np.intp)
+
+
 def _picture_box(
-    placement: Placement, rows: range, columns: range, picture: Picture
+    placement: Placement, rows: range, columns: range, height: int, width: int
 ) -> tuple[float, float, float, float]:
     """Pillow's (left, top, right, bottom) of the covered input pixels, in picture pixels.
 
@@ -207,6 +249,6 @@ def _picture_box(
     return (
         max(left, 0.0),
         max(top, 0.0),
-        min(right, float(picture.width)),
-        min(bottom, float(picture.height)),
+        min(right, float(width)),
+        min(bottom, float(height)),
     )
