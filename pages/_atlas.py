@@ -153,10 +153,11 @@ def atlas_for(params: Mapping[str, Any]) -> Atlas | None:
 
 def known_atlas(params: Mapping[str, Any]) -> Atlas | None:
     """The atlas as far as it has been computed; asks for nothing."""
-    from analytics.serve.patterns_work import find_atlas, held_atlas
+    from analytics.serve.begun import find_result
+    from analytics.serve.patterns_work import held_atlas
 
     job: Job | None = here().jobs.get(str(params["job"]))
     done = job is not None and job.state == "done"
-    found = str(job.result) if job and done else find_atlas(here(), str(params["job"]))
+    found = str(job.result) if job and done else find_result(here(), str(params["job"]))
     record = held_atlas(here(), found) if found else None
     return record if record is not None and record.count else None

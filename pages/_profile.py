@@ -135,11 +135,12 @@ def _side(record: Profile) -> int | None:
 
 def _found(params: Mapping[str, Any], job: Job | None) -> Profile | None:
     """What a job has measured so far; a result that had to leave the disk is asked for again."""
-    from analytics.serve.profile_work import find_profile, held_profile
+    from analytics.serve.begun import find_result
+    from analytics.serve.profile_work import held_profile
 
     if job is None:
         return None
-    key = str(job.result) if job.state == "done" else find_profile(here(), str(params["job"]))
+    key = str(job.result) if job.state == "done" else find_result(here(), str(params["job"]))
     record = held_profile(here(), key) if key else None
     if record is None and job.state == "done":
         here().jobs.submit("profile", params, job.key, _set.lane())

@@ -155,7 +155,8 @@ def study_for(params: Mapping[str, Any]) -> Importance | None:
 
 def measured(params: Mapping[str, Any]) -> Importance | None:
     """The study as far as it has been measured; asks for nothing."""
-    from analytics.serve.importance_work import find_result, held_importance
+    from analytics.serve.begun import find_result
+    from analytics.serve.importance_work import held_importance
 
     job = here().jobs.get(str(params["job"]))
     done = job is not None and job.state == "done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import streamlit as st
@@ -13,18 +14,18 @@ SAME_EVERYWHERE = ("layer", "head")
 """What of a view is the same on every page."""
 
 
-def take_view(found: dict[str, Any]) -> None:
-    """Layer, head and picture are the same on every page."""
+def take_view(found: dict[str, Any], names: Collection[str] = SAME_EVERYWHERE) -> None:
+    """Remember the picture and what else of a view is to be found again on other pages."""
     state = st.session_state
     if found.get("image"):
         state[PICTURE] = found["image"]
-    shared = {name: found[name] for name in SAME_EVERYWHERE if name in found}
+    shared = {name: found[name] for name in names if name in found}
     state[_address.VIEW] = {**(state.get(_address.VIEW) or {}), **shared}
 
 
-def open_lens(found: dict[str, Any]) -> None:
+def open_lens(found: dict[str, Any], names: Collection[str] = SAME_EVERYWHERE) -> None:
     """Open a head (`layer`, `head`) on a picture (`image`, its hash) in the lens."""
-    take_view(found)
+    take_view(found, names)
     picture = st.session_state[PICTURE]
     if picture not in {one.sha256 for one in (*sample_pictures(), *_address.own_pictures())}:
         _address.keep_own(Shown(picture, here().pictures.name(picture)))

@@ -14,19 +14,20 @@ from pages._components.heads import heads
 from pages._shared import (
     LENS_READOUT,
     PICTURE,
-    SIZE,
-    Shown,
     here,
     note,
-    sample_pictures,
     show_notes,
 )
+from pages._visit import open_lens, take_view
 
 if TYPE_CHECKING:
     from analytics.studies.importance_record import Importance
 
 LAST = "heads_last"
 """Session key of the study that was shown last; it stays on screen while another is measured."""
+
+VIEW = ("metric", "layer", "head", "heads")
+"""What of the instrument's view is remembered; the heads are those of the pruning set."""
 
 CURVES = "heads_curves_job"
 JOBS = (_pruned.RUNNING, _pruned.STEPWISE, CURVES)
@@ -60,7 +61,7 @@ def page() -> None:
         with search:
             wanted = _search.search(record)
         if wanted is not None:
-            _open_lens({"layer": wanted[0], "head": wanted[1]})
+            open_lens({"layer": wanted[0], "head": wanted[1]})
         with stepwise:
             metric = str((state.get(_address.VIEW) or {}).get("metric", ""))
             _pruned.choose_stepwise(record.id, len(record.heads), metric)
@@ -139,7 +140,7 @@ def instrument(token: str, study: str, found: dict[str, Any] | None) -> None:
     view = {**(state.get(_address.VIEW) or {}), "image": state[PICTURE]}
     result = heads(token, view, state[_address.SERIAL], found)
     if result.view:
-        _take_view(dict(result.view))
+        take_view(dict(result.view), VIEW)
         _address.write(_link())
     if result.curves:
         state[CURVES] = f"curves-{study}"
@@ -149,31 +150,11 @@ def instrument(token: str, study: str, found: dict[str, Any] | None) -> None:
         _pruned.begin(study, result.prune)
         st.rerun()
     if result.lens:
-        _open_lens(dict(result.lens))
+        open_lens(dict(result.lens), VIEW)
     if result.gone:
         note("This study is no longer kept by the server; it is measured again.")
         state.pop(LAST, None)
         st.rerun()
-
-
-def _take_view(found: dict[str, Any]) -> None:
-    """Layer, head, chosen heads and picture are the same on every page."""
-    state = st.session_state
-    image = found.pop("image", None)
-    if image:
-        state[PICTURE] = image
-    state[_address.VIEW] = {**(state.get(_address.VIEW) or {}), **found}
-
-
-def _open_lens(found: dict[str, Any]) -> None:
-    _take_view(found)
-    picture = st.session_state[PICTURE]
-    if picture not in {one.sha256 for one in (*sample_pictures(), *_address.own_pictures())}:
-        _address.keep_own(Shown(picture, here().pictures.name(picture)))
-    st.session_state[_address.SERIAL] += 1
-    if st.session_state[SIZE] is None:
-        st.session_state.pop("lens_last", None)
-    st.switch_page("pages/lens.py")
 
 
 page()

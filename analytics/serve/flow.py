@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from analytics.serve.flow_export import Shown, export_flow, raw_layer
 from analytics.serve.guard import Problem
 from analytics.serve.lens import IMMUTABLE, binary, signed_id
+from analytics.serve.replies import attachment, finite
 from analytics.studies.flow_record import MAP_NAMES
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ def export(here: Services, request: Request) -> Response:
         _number(asked.get("threshold") or str(record.sink_threshold), "threshold"),
     )
     name, mimetype, data = export_flow(record, shown, request.path_params["kind"])
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Encoding": "identity",
-        "Cache-Control": IMMUTABLE,
-    }
-    return Response(data, media_type=mimetype, headers=headers)
+    return attachment(name, mimetype, data, IMMUTABLE)
 
 
 def held(here: Services, request: Request) -> Flow:
@@ -109,7 +104,7 @@ def metadata(here: Services, record: Flow) -> dict[str, Any]:
         "score": record.score,
         "readout_row": record.readout_row,
         "maps": [_map(one) for one in record.maps],
-        "fractions": plain(record.fractions),
+        "fractions": finite(record.fractions),
         "random": {
             "deletion": _spread(record.fractions, record.random_deletion),
             "insertion": _spread(record.fractions, record.random_insertion),
@@ -142,14 +137,14 @@ def missing_maps(record: Flow) -> dict[str, str]:
 
 
 def _map(one: FlowMap) -> dict[str, Any]:
-    deletion_auc, insertion_auc = plain([one.deletion_auc, one.insertion_auc])
+    deletion_auc, insertion_auc = finite([one.deletion_auc, one.insertion_auc])
     return {
         "name": one.name,
         "title": one.title,
         "definition": one.definition,
         "source": one.source,
-        "deletion": plain(one.deletion),
-        "insertion": plain(one.insertion),
+        "deletion": finite(one.deletion),
+        "insertion": finite(one.insertion),
         "deletion_auc": deletion_auc,
         "insertion_auc": insertion_auc,
     }
@@ -162,11 +157,11 @@ def _spread(fractions: np.ndarray, curves: np.ndarray) -> dict[str, Any] | None:
     from analytics.metrics.faithfulness import area_under
 
     areas = [area_under(fractions, one) for one in curves]
-    mean, spread = plain([float(np.mean(areas)), float(np.std(areas))])
+    mean, spread = finite([float(np.mean(areas)), float(np.std(areas))])
     return {
-        "mean": plain(curves.mean(0)),
-        "low": plain(curves.min(0)),
-        "high": plain(curves.max(0)),
+        "mean": finite(curves.mean(0)),
+        "low": finite(curves.min(0)),
+        "high": finite(curves.max(0)),
         "auc": mean,
         "auc_std": spread,
         "orders": len(curves),
@@ -177,28 +172,23 @@ def _shift(shift: ShiftConsistency) -> dict[str, Any]:
     same = shift.same_class
     return {
         "shifts": [list(one) for one in shift.shifts],
-        "cosine": plain(shift.embedding_cosine),
+        "cosine": finite(shift.embedding_cosine),
         "same_class": None if same is None else [bool(one) for one in same],
-        "agreement": [plain(one) for one in shift.attention_agreement],
+        "agreement": [finite(one) for one in shift.attention_agreement],
     }
 
 
 def _what_if(found: Redistribution) -> dict[str, Any]:
-    before, after = plain([found.score_before, found.score_after])
+    before, after = finite([found.score_before, found.score_after])
     return {
         **found.what_if._asdict(),
         "sinks": int(found.sinks.any(0).sum()),
-        "cosine": plain([found.embedding_cosine])[0],
+        "cosine": finite([found.embedding_cosine])[0],
         "score_before": before,
         "score_after": after,
         "before": [list(one) for one in found.before],
         "after": [list(one) for one in found.after],
     }
-
-
-def plain(numbers: Iterable[float]) -> list[float | None]:
-    """None for every number that JSON does not have."""
-    return [float(one) if math.isfinite(one) else None for one in numbers]
 
 
 def _number(text: str, name: str) -> float:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from analytics.jobs.queue import Job
 from analytics.metrics.catalogue import HEAD_METRICS
@@ -17,7 +15,9 @@ from analytics.metrics.ranking import bootstrap_interval, overlap_between_classe
 from analytics.serve.guard import Problem
 from analytics.serve.importance_export import LEVEL, export_importance
 from analytics.serve.importance_work import QUICK, held_importance
-from analytics.serve.lens import binary, signed_id
+from analytics.serve.lens import signed_id
+from analytics.serve.replies import attachment, finite, numbers
+from analytics.serve.replies import values as plain_values
 from analytics.studies.importance_tables import mean_importance
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ PATIENCE = 60.0
 def describe(here: Services, request: Request) -> Response:
     """GET /atlas/importance/{token}: what the component must know of a study."""
     record = held(here, request)
-    return JSONResponse(_strict(metadata(here, record)), headers={"Cache-Control": "no-store"})
+    return plain_values(metadata(here, record))
 
 
 def values(here: Services, request: Request) -> Response:
     """GET .../values: float32, metrics x images x heads; NaN where nothing was measured."""
     record = held(here, request)
-    return _fresh(np.ascontiguousarray(record.values, "<f4").tobytes())
+    return numbers(np.ascontiguousarray(record.values, "<f4").tobytes())
 
 
 def probabilities(here: Services, request: Request) -> Response:
@@ -46,7 +46,7 @@ def probabilities(here: Services, request: Request) -> Response:
     record = held(here, request)
     if record.probabilities is None:
         raise Problem(404, "this study has no class probabilities; fit a read-out")
-    return _fresh(np.ascontiguousarray(record.probabilities, "<f4").tobytes())
+    return numbers(np.ascontiguousarray(record.probabilities, "<f4").tobytes())
 
 
 def head(here: Services, request: Request) -> Response:
@@ -66,7 +66,7 @@ def head(here: Services, request: Request) -> Response:
         raise Problem(503, "the model is busy with other pictures; try again in a moment")
     if job.state != "done":
         raise ValueError(job.error or "stopped before it was done; try again")
-    return JSONResponse(_strict(job.result), headers={"Cache-Control": "no-store"})
+    return plain_values(job.result)
 
 
 def export(here: Services, request: Request) -> Response:
@@ -74,12 +74,7 @@ def export(here: Services, request: Request) -> Response:
     record = held(here, request)
     metric = request.query_params.get("metric") or record.metrics[0]
     name, mimetype, data = export_importance(record, metric, request.path_params["kind"])
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Encoding": "identity",
-        "Cache-Control": "no-store",
-    }
-    return Response(data, media_type=mimetype, headers=headers)
+    return attachment(name, mimetype, data)
 
 
 def held(here: Services, request: Request) -> Importance:
@@ -151,20 +146,7 @@ def _metric(name: str) -> dict[str, Any]:
 
 def _summary(record: Importance, name: str) -> dict[str, list[float | None]]:
     interval = bootstrap_interval(record.table(name), LEVEL)
-    return {part: _plain(getattr(interval, part)) for part in ("mean", "low", "high")}
-
-
-def _plain(numbers: np.ndarray) -> list[float | None]:
-    return [float(one) if math.isfinite(one) else None for one in numbers]
-
-
-def _strict(value: Any) -> Any:
-    """The same plain values with None for every number that JSON does not have."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {name: _strict(one) for name, one in value.items()}
-    return [_strict(one) for one in value] if isinstance(value, list | tuple) else value
+    return {part: finite(getattr(interval, part)) for part in ("mean", "low", "high")}
 
 
 def _image(here: Services, image: Any) -> dict[str, Any]:
@@ -176,7 +158,7 @@ def _agreement(record: Importance) -> dict[str, Any] | None:
     if len(record.metrics) < 2:
         return None
     found = rank_agreement(np.stack([mean_importance(record, name) for name in record.metrics]))
-    return {"metrics": list(record.metrics), "spearman": [_plain(row) for row in found]}
+    return {"metrics": list(record.metrics), "spearman": [finite(row) for row in found]}
 
 
 def _curves(here: Services, record: Importance) -> dict[str, Any] | None:
@@ -222,9 +204,3 @@ def _whole(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 7):
         raise ValueError(f"expected a whole number for {name}; got {text!r}")
     return int(text)
-
-
-def _fresh(data: bytes) -> Response:
-    response = binary(data)
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analytics.jobs.queue import Report, Work
+from analytics.serve.begun import note_result
 from analytics.serve.sets import count_different, find_image
 from analytics.serve.subject import find_subject
-from analytics.store.results import ResultStore, content_key
 
 if TYPE_CHECKING:
     from analytics.capture.sites import SiteMap
@@ -19,8 +19,6 @@ QUICK = ("sensitivity", "taylor", "confidence", "contribution")
 """What one pass over all heads gives: the preview."""
 
 KEEP_RESULTS = 200
-BEGUN = "begun"
-"""Folder below the data folder that says which result a job began."""
 
 
 def importance_work(here: Services) -> Work:
@@ -50,7 +48,7 @@ def importance_work(here: Services) -> Work:
         loaded, readout, seed = subject.loaded, subject.readout, int(params["seed"])
         content = survey(subject.images, subject.labels).content
         key = importance_key(loaded, content, names, ablation, readout, params["fit"], seed)
-        _note_result(here, str(params["job"]), key)
+        note_result(here, str(params["job"]), key)
         record = measure_importance(
             loaded,
             subject.images,
@@ -79,27 +77,6 @@ def _check_sites(sites: SiteMap, label: str) -> None:
             "there are no heads to compare. Choose another model, for example a ViT, DeiT, BEiT, "
             "EVA or Swin"
         )
-
-
-def find_result(here: Services, job: str) -> str | None:
-    """Key of the result that a job began, whole or in part; None where there is none.
-
-    Reads one small file: the page asks at every redraw while a study runs.
-    """
-    plan = _begun(here).plan(content_key({"job": job}))
-    key = None if plan is None else str(plan["result"])
-    return key if key is not None and here.importance.count(key) else None
-
-
-def _note_result(here: Services, job: str, key: str) -> None:
-    """Keep which result a job is about to grow, before anything is measured."""
-    begun = _begun(here)
-    begun.attach(content_key({"job": job}), "plan", {"job": job, "result": key})
-    begun.trim(2 * KEEP_RESULTS)  # several jobs may have grown one result
-
-
-def _begun(here: Services) -> ResultStore:
-    return ResultStore(here.data_dir / BEGUN)
 
 
 def held_importance(here: Services, key: str) -> Importance | None:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from analytics.serve.export import export_lens
 from analytics.serve.guard import Problem
+from analytics.serve.replies import attachment, numbers
 from analytics.types import Direction
 from analytics.views.maps import LensView, parse_heads
 
@@ -79,12 +80,7 @@ def export(here: Services, request: Request) -> Response:
     """GET .../export/{kind}: the view that the query describes, as a download."""
     record = held(here, request)
     name, mimetype, data = export_lens(record, view_of(request), request.path_params["kind"])
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Encoding": "identity",
-        "Cache-Control": IMMUTABLE,
-    }
-    return Response(data, media_type=mimetype, headers=headers)
+    return attachment(name, mimetype, data, IMMUTABLE)
 
 
 def _given(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
@@ -123,9 +119,8 @@ def signed_id(here: Services, request: Request) -> str:
 
 
 def binary(data: bytes) -> Response:
-    """Numbers as they are; `identity` keeps the gzip layer off, which costs more than it saves."""
-    headers = {"Cache-Control": IMMUTABLE, "Content-Encoding": "identity"}
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    """Numbers as they are, under an address that always means the same."""
+    return numbers(data, IMMUTABLE)
 
 
 def direction_of(request: Request) -> Direction:

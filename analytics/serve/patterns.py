@@ -9,16 +9,17 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from analytics.serve.begun import find_result
 from analytics.serve.guard import Problem
-from analytics.serve.lens import binary, signed_id
+from analytics.serve.lens import signed_id
 from analytics.serve.patterns_export import MIMETYPES, export_atlas
 from analytics.serve.patterns_work import (
-    find_atlas,
     find_maps,
     held_atlas,
     sketch,
     training_losses,
 )
+from analytics.serve.replies import attachment, numbers
 
 if TYPE_CHECKING:
     from analytics.serve.state import Services
@@ -39,12 +40,12 @@ def points(here: Services, request: Request) -> Response:
 
     float32 x, y, error; int32 image; int16 model, layer, head, cluster; uint8 held out.
     """
-    return _fresh(points_bytes(held(here, request)))
+    return numbers(points_bytes(held(here, request)))
 
 
 def decoded(here: Services, request: Request) -> Response:
     """GET .../decoded: uint8, decoded patterns, their cls rows, nearness, mean map by cluster."""
-    return _fresh(decoded_bytes(held(here, request)))
+    return numbers(decoded_bytes(held(here, request)))
 
 
 def maps(here: Services, request: Request) -> Response:
@@ -59,7 +60,7 @@ def maps(here: Services, request: Request) -> Response:
     found = find_maps(here, atlas, row)
     if found is None:
         raise Problem(410, "the maps of this atlas are no longer kept; compute it again")
-    return _fresh(b"".join(np.ascontiguousarray(one, np.uint8).tobytes() for one in found))
+    return numbers(b"".join(np.ascontiguousarray(one, np.uint8).tobytes() for one in found))
 
 
 def training(here: Services, request: Request) -> Response:
@@ -77,7 +78,7 @@ def drawn(here: Services, request: Request) -> Response:
     found = sketch(here, key, held(here, request)) if key else None
     if found is None:
         raise Problem(404, "the first epoch has not ended yet")
-    return _fresh(np.ascontiguousarray(found).tobytes())
+    return numbers(np.ascontiguousarray(found).tobytes())
 
 
 def _trained(here: Services, request: Request) -> str | None:
@@ -85,18 +86,13 @@ def _trained(here: Services, request: Request) -> str | None:
     job = here.signer.open(request.query_params.get("of", ""))
     if job is None:
         raise Problem(404, "nothing is known under this address; open the page again")
-    return find_atlas(here, job)
+    return find_result(here, job)
 
 
 def export(here: Services, request: Request) -> Response:
     """GET .../export/{kind}: the atlas as a figure, a table or arrays; the coder's weights."""
     name, mimetype, data = export_atlas(here, held(here, request), request.path_params["kind"])
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Encoding": "identity",
-        "Cache-Control": "no-store",
-    }
-    return Response(data, media_type=mimetype, headers=headers)
+    return attachment(name, mimetype, data)
 
 
 def held(here: Services, request: Request) -> Atlas:
@@ -212,9 +208,3 @@ def _plain(value: float) -> float | None:
 
 def _plain_rows(values: np.ndarray) -> list[list[float | None]]:
     return [[_plain(one) for one in row] for row in values]
-
-
-def _fresh(data: bytes) -> Response:
-    response = binary(data)
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from analytics.jobs.queue import Report, Work
+from analytics.serve.begun import note_result
 from analytics.serve.subject import find_subject
 
 if TYPE_CHECKING:
@@ -51,20 +52,24 @@ def patterns_work(here: Services) -> Work:
 
     def work(params: Mapping[str, Any], report: Report) -> str:
         from analytics.capture.tracing import find_sites
+        from analytics.studies.pattern_choices import atlas_key
         from analytics.studies.patterns import make_atlas
+        from analytics.studies.pictures import survey
 
         subject = find_subject(here, params, report)
         report(0, 0, "finding where the model attends")
         sites = find_sites(subject.loaded.module, subject.loaded.input_size)
+        choices, sha256s = choices_of(params), survey(subject.images).sha256s
+        key = atlas_key(subject.loaded, sha256s, choices)
+        note_result(here, str(params["job"]), key)
         atlas, coder = make_atlas(
             subject.loaded,
             subject.images,
-            choices_of(params),
+            choices,
             here.patterns,
             here.pattern_maps,
             report,
             sites=sites,
-            request=dict(params),
         )
         if params["other"]:
             atlas = _with_other(here, atlas, coder, params, report)
@@ -111,19 +116,10 @@ def _with_other(
         place(atlas, coder, loaded, second.images, params["fit"], here.pattern_maps, report),
         id=key,
     )
-    plan = {"id": key, "model_label": loaded.label, "request": dict(params)}
+    plan = {"id": key, "model_label": loaded.label}
     here.patterns.begin(key, plan)
     save_atlas(here.patterns, placed, coder)
     return placed
-
-
-def find_atlas(here: Services, job: str) -> str | None:
-    """Key of the atlas that a job began, ready or not; None where there is none."""
-    for key in here.patterns.keys():  # noqa: SIM118  # a store, no mapping
-        plan = here.patterns.plan(key)
-        if plan is not None and plan.get("request", {}).get("job") == job:
-            return key
-    return None
 
 
 def held_atlas(here: Services, key: str) -> Atlas | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 from analytics.metrics.ranking import bootstrap_interval
 from analytics.metrics.strength_catalogue import BLOCKS, RULES, STRENGTH_METRICS, TEMPLATES
 from analytics.serve.guard import Problem
-from analytics.serve.lens import binary, signed_id
+from analytics.serve.lens import signed_id
 from analytics.serve.profile_export import LEVEL, Shown, export_profile
 from analytics.serve.profile_work import held_profile
+from analytics.serve.replies import attachment, finite, numbers
 from analytics.studies.profile_tables import AGNOSTICISM, spread_of, units_of
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def describe(here: Services, request: Request) -> Response:
 def tables(here: Services, request: Request) -> Response:
     """GET .../tables: float32, the parts that the description lists, one after the other."""
     parts = _parts(held(here, request))
-    return _fresh(b"".join(np.ascontiguousarray(one, "<f4").tobytes() for _, one in parts))
+    return numbers(b"".join(np.ascontiguousarray(one, "<f4").tobytes() for _, one in parts))
 
 
 def offset(here: Services, request: Request) -> Response:
@@ -45,7 +44,7 @@ def offset(here: Services, request: Request) -> Response:
     record.column(layer, head)
     if not record.layers[layer].grid.count:
         raise Problem(404, f"no patch asks in layer {layer}, so its heads have no offset map")
-    return _fresh(np.ascontiguousarray(record.offset_map[layer][head], "<f4").tobytes())
+    return numbers(np.ascontiguousarray(record.offset_map[layer][head], "<f4").tobytes())
 
 
 def export(here: Services, request: Request) -> Response:
@@ -55,12 +54,7 @@ def export(here: Services, request: Request) -> Response:
     shown = Shown(metric, asked.get("rule") or RULES[0], asked.get("unit") or units_of(metric)[0])
     control = _control(here, asked.get("control", ""))
     name, mimetype, data = export_profile(record, shown, request.path_params["kind"], control)
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Encoding": "identity",
-        "Cache-Control": "no-store",
-    }
-    return Response(data, media_type=mimetype, headers=headers)
+    return attachment(name, mimetype, data)
 
 
 def _control(here: Services, token: str) -> Profile | None:
@@ -146,10 +140,10 @@ def _layer(layer: ProfiledLayer) -> dict[str, Any]:
         "heads": layer.num_heads,
         "rows": layer.grid.rows,
         "columns": layer.grid.columns,
-        "patch_px": _plain(layer.patch_px),
+        "patch_px": finite(layer.patch_px),
         "windows": layer.num_windows,
         "same_grid": layer.key_grid == layer.grid,
-        "uniform": _plain([layer.uniform_distance])[0],
+        "uniform": finite([layer.uniform_distance])[0],
     }
 
 
@@ -161,12 +155,7 @@ def _summary(record: Profile, name: str) -> dict[str, list[float | None]]:
         values = record.scalars[name].astype(np.float64)
         interval = bootstrap_interval(np.where(np.isfinite(values), values, np.nan), LEVEL)
         parts |= {"low": interval.low, "high": interval.high}
-    return {part: _plain(numbers) for part, numbers in parts.items()}
-
-
-def _plain(numbers: Iterable[float]) -> list[float | None]:
-    """None for every number that JSON does not have."""
-    return [float(one) if math.isfinite(one) else None for one in numbers]
+    return {part: finite(numbers) for part, numbers in parts.items()}
 
 
 def _image(here: Services, image: Any) -> dict[str, Any]:
@@ -179,9 +168,3 @@ def _whole(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 7):
         raise ValueError(f"expected a whole number for {name}; got {text!r}")
     return int(text)
-
-
-def _fresh(data: bytes) -> Response:
-    response = binary(data)
-    response.headers["Cache-Control"] = "no-store"
-    return response

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from analytics.metrics.strength_catalogue import (
     StrengthMetric,
     column_name,
 )
+from analytics.serve.replies import finite
 from analytics.store.provenance import provenance_json
 from analytics.studies.profile_tables import (
     AGNOSTICISM,
@@ -221,7 +221,7 @@ def sidecar(record: Profile) -> dict[str, Any]:
     summary = {}
     for name in (*SCALARS, AGNOSTICISM.name):
         found = spread_of(record, name)
-        summary[name] = {"mean": _plain(found.mean), "std": _plain(found.std)}
+        summary[name] = {"mean": finite(found.mean), "std": finite(found.std)}
     return {
         "profile": record.id,
         "model": record.model_label,
@@ -247,10 +247,5 @@ def _layer(layer: Any) -> dict[str, Any]:
         "grid_size": [layer.grid.rows, layer.grid.columns],
         "patch_px": list(layer.patch_px),
         "windows": layer.num_windows,
-        "uniform_distance": _plain([layer.uniform_distance])[0],
+        "uniform_distance": finite([layer.uniform_distance])[0],
     }
-
-
-def _plain(numbers: Iterable[float]) -> list[float | None]:
-    """None for every number that JSON does not have."""
-    return [float(one) if np.isfinite(one) else None for one in numbers]

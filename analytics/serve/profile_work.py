@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analytics.jobs.queue import Report, Work
+from analytics.serve.begun import note_result
 from analytics.serve.importance_work import KEEP_RESULTS
 from analytics.serve.subject import find_subject
 
@@ -23,11 +24,15 @@ def profile_work(here: Services) -> Work:
 
     def work(params: Mapping[str, Any], report: Report) -> str:
         from analytics.capture.tracing import find_sites
-        from analytics.studies.profile import profile_images
+        from analytics.studies.pictures import survey
+        from analytics.studies.profile import profile_images, profile_key
 
         subject = find_subject(here, params, report)
         report(0, 0, "finding where the model attends")
         sites = find_sites(subject.loaded.module, subject.loaded.input_size)
+        sha256s = survey(subject.images).sha256s
+        key = profile_key(subject.loaded, sha256s, params["fit"])
+        note_result(here, str(params["job"]), key)
         record = profile_images(
             subject.loaded,
             subject.images,
@@ -35,21 +40,11 @@ def profile_work(here: Services) -> Work:
             store=here.profile,
             progress=report,
             sites=sites,
-            request=params,
         )
         here.profile.trim(KEEP_RESULTS)
         return record.id
 
     return work
-
-
-def find_profile(here: Services, job: str) -> str | None:
-    """Key of the profile that a job began, whole or in part; None where there is none."""
-    for key in here.profile.keys():  # noqa: SIM118  # a store, no mapping
-        plan = here.profile.plan(key)
-        if plan is not None and plan.get("request", {}).get("job") == job:
-            return key
-    return None
 
 
 def held_profile(here: Services, key: str) -> Profile | None:

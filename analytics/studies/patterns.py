@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,6 @@ def make_atlas(
     progress: Progress | None = None,
     command: str = "",
     sites: SiteMap | None = None,
-    request: Mapping[str, Any] | None = None,
 ) -> tuple[Atlas, PatternCoder]:
     """Lay out every head on every picture by its attention map.
 
@@ -58,7 +57,6 @@ def make_atlas(
         progress: called with (done, total, what is being done); may raise to cancel.
         command: what was typed, for the provenance.
         sites: where the model attends, when already known.
-        request: plain values that are kept with the result for whoever asked for it.
 
     Raises:
         ValueError: no picture can be read, no layer in which patches attend to patches, no map that
@@ -75,7 +73,7 @@ def make_atlas(
         atlas, coder = load_atlas(store, key), load_coder(store, key)
         if atlas is not None and coder is not None:
             return atlas, coder
-        store.begin(key, {"id": key, "model_label": loaded.label, "request": dict(request or {})})
+        store.begin(key, {"id": key, "model_label": loaded.label})
     atlas, coder = _build(loaded, found, key, chosen, store, maps, report, sites, command, None)
     if store is not None:
         save_atlas(store, atlas, coder)

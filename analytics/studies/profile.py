@@ -52,7 +52,6 @@ def profile_images(
     progress: Progress | None = None,
     command: str = "",
     sites: SiteMap | None = None,
-    request: Mapping[str, Any] | None = None,
 ) -> Profile:
     """Measure distance, hops, entropy, templates and more of every head on every picture.
 
@@ -69,7 +68,6 @@ def profile_images(
         progress: called with (done, total, what is being done); may raise to cancel.
         command: what was typed, for the provenance.
         sites: where the model attends, when already known.
-        request: plain values that are kept with the result for whoever asked for it.
 
     Raises:
         ValueError: no picture can be read, or the model has no layer whose patches attend to
@@ -90,7 +88,7 @@ def profile_images(
             "BEiT, EVA or Swin"
         )
     plan = study_plan(loaded, key, found, {"fit": fit}, 0, command, _cautions(sites))
-    plan |= {"layers": _layers(sites), "request": dict(request or {})}
+    plan["layers"] = _layers(sites)
     parts, running = begin(store, key, plan)
     known = {sha256 for _, about in parts for sha256 in about["sha256s"]}
     known |= {sha256 for _, about in parts for _, _, sha256 in about["unreadable"]}

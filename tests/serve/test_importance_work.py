@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from analytics.jobs.queue import Cancelled
-from analytics.serve.importance_work import QUICK, find_result, held_importance
+from analytics.serve import begun
+from analytics.serve.begun import find_result
+from analytics.serve.importance_work import QUICK, held_importance
 from analytics.serve.sets import keep_zip
 from analytics.serve.state import make_services
 from analytics.serve.subject import find_subject
@@ -200,7 +202,7 @@ def test_finding_the_result_of_a_job_reads_no_plan_and_survives_a_restart(
     try:
         assert find_result(again, params["job"]) == record.id
         again.importance.remove(record.id)
-        assert find_result(again, params["job"]) is None
+        assert held_importance(again, record.id) is None
     finally:
         again.close()
 
@@ -215,12 +217,10 @@ def test_two_jobs_that_ask_for_the_same_find_the_same_result(services, hashes):
 
 
 def test_the_notes_of_jobs_do_not_grow_without_end(services, monkeypatch):
-    from analytics.serve import importance_work
-
-    monkeypatch.setattr(importance_work, "KEEP_RESULTS", 2)
+    monkeypatch.setattr(begun, "KEEP_NOTES", 4)
     for number in range(9):
-        importance_work._note_result(services, f"importance-{number}", "a" * 64)
-    folder = services.data_dir / importance_work.BEGUN
+        begun.note_result(services, f"importance-{number}", "a" * 64)
+    folder = services.data_dir / begun.FOLDER
     assert len(list(folder.iterdir())) == 4
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analytics.serve import patterns, patterns_export
+from analytics.serve.begun import note_result
 from analytics.serve.patterns_work import HeldAtlas
 from tests.made_atlas import half_done, make_atlas
 
@@ -97,7 +98,8 @@ def test_a_training_is_followed_by_its_job(client, here, place, atlas, monkeypat
     assert client.get(f"{place}/training?of={of}").json() == nothing
     assert client.get(f"{place}/drawn?of={of}").status_code == 404
     key = "9" * 64
-    here.patterns.begin(key, {"id": key, "request": {"job": "patterns-0123"}})
+    here.patterns.begin(key, {"id": key})
+    note_result(here, "patterns-0123", key)
     losses = {"train": [1.0, 0.5], "held_out": [1.1, float("nan")], "epochs": 7}
     here.patterns.attach(key, "losses", losses)
     found = client.get(f"{place}/training?of={of}").json()

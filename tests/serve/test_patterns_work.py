@@ -9,10 +9,10 @@ import pytest
 
 from analytics.jobs.queue import Cancelled
 from analytics.serve import patterns_work
+from analytics.serve.begun import find_result
 from analytics.serve.patterns_work import (
     choices_of,
     coder_file,
-    find_atlas,
     find_maps,
     held_atlas,
     sketch,
@@ -70,8 +70,8 @@ def test_the_shipped_coder_places_every_head_without_training(services, hashes):
     assert [image.sha256 for image in atlas.images] == hashes[:3]
     assert atlas.count == 3 * len(atlas.heads)
     assert np.isfinite([atlas.r2_autoencoder, atlas.r2_pca]).all()
-    assert find_atlas(services, "shipped") == atlas.id
-    assert find_atlas(services, "never asked") is None
+    assert find_result(services, "shipped") == atlas.id
+    assert find_result(services, "never asked") is None
 
 
 def test_one_picture_is_enough_for_the_shipped_coder(services, hashes):
@@ -143,7 +143,7 @@ def test_a_stopped_training_goes_on_and_ends_the_same(services, hashes):
 
     with pytest.raises(Cancelled):
         work(params, stop)
-    key = find_atlas(services, "stopped")
+    key = find_result(services, "stopped")
     assert key is not None and held_atlas(services, key) is None
     before = training_losses(services, key)["train"]
     assert len(before) == EPOCHS - 1

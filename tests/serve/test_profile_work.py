@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from analytics.jobs.queue import Cancelled
-from analytics.serve.profile_work import find_profile, held_profile, profile_work
+from analytics.serve.begun import find_result
+from analytics.serve.profile_work import held_profile, profile_work
 from analytics.serve.state import make_services
 
 MODEL = "test_vit:random"
@@ -57,8 +58,8 @@ def request(images, **more):
 def test_a_profile_is_kept_and_found_by_its_job(services, hashes):
     key = profile_work(services)(request(hashes[:3], job="profile-whole"), silent)
     record = held_profile(services, key)
-    assert find_profile(services, "profile-whole") == key
-    assert find_profile(services, "profile-other") is None
+    assert find_result(services, "profile-whole") == key
+    assert find_result(services, "profile-other") is None
     assert [image.sha256 for image in record.images] == hashes[:3]
     assert record.complete and np.isfinite(record.scalars["mean_distance:raw"]).all()
     assert held_profile(services, key) is record  # from memory
@@ -79,7 +80,7 @@ def test_what_was_measured_before_a_cancel_is_kept_and_gone_on_with(services, ha
     work, params = profile_work(services), request(hashes, job="profile-cancelled")
     with pytest.raises(Cancelled):
         work(params, stopping)
-    key = find_profile(services, "profile-cancelled")
+    key = find_result(services, "profile-cancelled")
     part = held_profile(services, key)
     assert 0 < len(part.images) < 10 and not part.complete
     assert work(params, silent) == key
