@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from analytics.cli import app, attend, importance, models, patterns, profile, prune
+from analytics.cli import app, attend, binding, importance, models, patterns, profile, prune
 
 PROGRAM = "attention-atlas"
 
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         prog=PROGRAM, description="What does attention look at, which parts matter, and why?"
     )
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
-    for module in (app, models, attend, importance, prune, profile, patterns):
+    for module in (app, models, attend, importance, prune, profile, patterns, binding):
         module.add_command(commands)
     return whole
 
