@@ -10,8 +10,9 @@ from torch import Tensor
 
 from analytics.capture.recording import Heads
 
-CPU_BYTES, GPU_BYTES = 2**20, 2**28
-"""Attention at once: what stays in a core's cache; what keeps a GPU busy."""
+CPU_BYTES, SHARED_BYTES, GPU_BYTES = 2**20, 2**21, 2**28
+"""Attention at once: what stays in a core's cache; for each of several threads, so that every
+operation is worth sharing out; what keeps a GPU busy."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def attention_blocks(
     key = flat(heads.key).float().mT  # lines, width, keys
     bias = None if heads.bias is None else flat(heads.bias)
     longest, num_keys = max(run.stop - run.start for run in runs), key.shape[-1]
-    room = max_bytes or (CPU_BYTES if query.device.type == "cpu" else GPU_BYTES)
+    room = max_bytes or _room(query.device)
     step = min(len(query), max(1, room // (4 * longest * num_keys)))
     memory = query.new_empty(2, step * longest * num_keys)
     for first in range(0, len(query), step):
@@ -65,6 +66,13 @@ def attention_blocks(
             # The largest entry is 1 over the sum of the exponentials.
             log_normaliser = logits.amax(-1) - attention.amax(-1).log()
             yield Block(lines, run, logits, attention, log_normaliser)
+
+
+def _room(device: torch.device) -> int:
+    if device.type != "cpu":
+        return GPU_BYTES
+    threads = torch.get_num_threads()
+    return CPU_BYTES if threads == 1 else SHARED_BYTES * threads
 
 
 def flat(tensor: Tensor) -> Tensor:
