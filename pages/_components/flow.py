@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from pages._components.heads import SHARED, STYLES
-from pages._components.lens import joined, palettes
+from pages._components.lens import base_path, heard, joined, palettes
 
 FOLDER = Path(__file__).with_name("flow")
 
@@ -74,25 +74,20 @@ def flow(
         none of them to go back), both with the view, and `gone` (the token whose flow the
         server no longer holds).
     """
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
         "token": token,
         "changed": changed,
         "asked": asked,
         "view": view,
         "serial": serial,
-        "base": f"/{base}" if base else "",
+        "base": base_path(),
         "palettes": {name: palettes()[name] for name in ("viridis", "inferno")},
     }
     return _mount(
         key=key,
         data=data,
-        on_view_change=_heard,
-        on_lens_change=_heard,
-        on_what_if_change=_heard,
-        on_gone_change=_heard,
+        on_view_change=heard,
+        on_lens_change=heard,
+        on_what_if_change=heard,
+        on_gone_change=heard,
     )
-
-
-def _heard() -> None:
-    """Registers a name with Streamlit; the page reads the value from the result."""

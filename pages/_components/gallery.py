@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._components.lens import base_path
 from pages._shared import Shown
 
 FOLDER = Path(__file__).with_name("lens")
@@ -35,12 +36,11 @@ def gallery(
     Returns:
         The hash of the thumbnail that was pressed in this run, or None.
     """
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     entries = [
         {
             "id": one.sha256,
             "title": f"{one.title} ({one.licence})" if one.licence else one.title,
-            "src": f"{'/' + base if base else ''}/atlas/picture/{sign(one.sha256)}?side={SIDE}",
+            "src": f"{base_path()}/atlas/picture/{sign(one.sha256)}?side={SIDE}",
         }
         for one in pictures
     ]

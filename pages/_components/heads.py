@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from pages._components.lens import FOLDER as LENS
-from pages._components.lens import joined, palettes
+from pages._components.lens import base_path, heard, joined, palettes
 
 FOLDER = Path(__file__).with_name("heads")
 SHARED = (
@@ -23,6 +23,7 @@ SHARED = (
     "theme.js",
     "listening.js",
     "dialog.js",
+    "mounting.js",
 )
 """Modules of the lens that this component uses as well."""
 
@@ -87,25 +88,20 @@ def heads(
         pruning curves are wanted), `prune` (heads as pairs, and the metric they were chosen
         by) and `gone` (the token whose study the server no longer holds).
     """
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
         "token": token,
         "view": view,
         "serial": serial,
         "found": found,
-        "base": f"/{base}" if base else "",
+        "base": base_path(),
         "palettes": {"viridis": palettes()["viridis"]},
     }
     return _mount(
         key=key,
         data=data,
-        on_view_change=_heard,
-        on_lens_change=_heard,
-        on_curves_change=_heard,
-        on_prune_change=_heard,
-        on_gone_change=_heard,
+        on_view_change=heard,
+        on_lens_change=heard,
+        on_curves_change=heard,
+        on_prune_change=heard,
+        on_gone_change=heard,
     )
-
-
-def _heard() -> None:
-    """Registers a name with Streamlit; the page reads the value from the result."""

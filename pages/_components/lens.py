@@ -40,6 +40,7 @@ MODULES = (
     "state.js",
     "actions.js",
     "instrument.js",
+    "mounting.js",
     "lens.js",
 )
 """Order of dependencies: a module stands after everything it imports."""
@@ -56,6 +57,16 @@ def joined(names: tuple[str, ...] = MODULES, folder: Path = FOLDER) -> str:
         text = (folder / name).read_text(encoding="utf-8")
         parts.append(f"// {name}\n" + _EXPORT.sub("", _IMPORT.sub("", text)))
     return "\n".join(parts)
+
+
+def base_path() -> str:
+    """Where the app lies on its server: empty, or `/` and a path."""
+    path = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
+def heard() -> None:
+    """Registers a name with Streamlit; the page reads the value from the result."""
 
 
 @cache
@@ -100,25 +111,20 @@ def lens(
         `upload` (trigger: sha256, name, width, height, notes), `off` (trigger: heads to switch
         off, as pairs) and `gone` (trigger: the token whose record the server no longer holds).
     """
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
         "token": token,
         "picture": picture,
         "view": view,
         "link": link,
         "serial": serial,
-        "base": f"/{base}" if base else "",
+        "base": base_path(),
         "palettes": palettes(),
     }
     return _mount(
         key=key,
         data=data,
-        on_view_change=_heard,
-        on_upload_change=_heard,
-        on_off_change=_heard,
-        on_gone_change=_heard,
+        on_view_change=heard,
+        on_upload_change=heard,
+        on_off_change=heard,
+        on_gone_change=heard,
     )
-
-
-def _heard() -> None:
-    """Registers a name with Streamlit; the page reads the value from the result."""

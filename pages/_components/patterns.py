@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from pages._components.heads import SHARED, STYLES
-from pages._components.lens import joined, palettes
+from pages._components.lens import base_path, heard, joined, palettes
 
 FOLDER = Path(__file__).with_name("patterns")
 
@@ -73,24 +73,19 @@ def patterns(
         wanted: `umap`, or the coder's own) and `gone` (the token whose atlas the server no
         longer holds).
     """
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
         "token": token,
         "view": view,
         "serial": serial,
         "training": training,
-        "base": f"/{base}" if base else "",
+        "base": base_path(),
         "palettes": {"inferno": palettes()["inferno"]},
     }
     return _mount(
         key=key,
         data=data,
-        on_view_change=_heard,
-        on_lens_change=_heard,
-        on_layout_change=_heard,
-        on_gone_change=_heard,
+        on_view_change=heard,
+        on_lens_change=heard,
+        on_layout_change=heard,
+        on_gone_change=heard,
     )
-
-
-def _heard() -> None:
-    """Registers a name with Streamlit; the page reads the value from the result."""

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from pages._components.heads import SHARED, STYLES
-from pages._components.lens import joined, palettes
+from pages._components.lens import base_path, heard, joined, palettes
 
 FOLDER = Path(__file__).with_name("strength")
 
@@ -68,23 +68,18 @@ def strength(
         triggers `lens` (layer, head, image: open it there) and `gone` (the token whose
         profile the server no longer holds).
     """
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
         "token": token,
         "control": control,
         "view": view,
         "serial": serial,
-        "base": f"/{base}" if base else "",
+        "base": base_path(),
         "palettes": {name: palettes()[name] for name in ("viridis", "inferno")},
     }
     return _mount(
         key=key,
         data=data,
-        on_view_change=_heard,
-        on_lens_change=_heard,
-        on_gone_change=_heard,
+        on_view_change=heard,
+        on_lens_change=heard,
+        on_gone_change=heard,
     )
-
-
-def _heard() -> None:
-    """Registers a name with Streamlit; the page reads the value from the result."""

@@ -2,9 +2,9 @@
 import { failure } from "../lens/rows.js";
 import { fetchEvidence } from "./evidence.js";
 import { createFlowDesk } from "./flowdesk.js";
+import { mountOn } from "../lens/mounting.js";
 
 const REST_TELL_MS = 350;
-const flows = new WeakMap();
 
 async function fetchFlow(base, token) {
   const response = await fetch(`${base}/atlas/flow/${token}`, { cache: "no-store" });
@@ -83,13 +83,8 @@ function createFlow(root) {
   };
 }
 
+const entry = mountOn(".flow", createFlow);
+
 export default function flow(component) {
-  const { parentElement } = component;
-  const root = parentElement.querySelector(".flow");
-  if (!flows.has(root)) flows.set(root, createFlow(root));
-  flows.get(root).update(component);
-  return () => {
-    flows.get(root)?.close();
-    flows.delete(root);
-  };
+  return entry(component);
 }

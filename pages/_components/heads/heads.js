@@ -3,12 +3,12 @@ import { fetchAtlas } from "./atlas.js";
 import { createDesk } from "./desk.js";
 import { createPressing } from "./pressing.js";
 import { failure } from "../lens/rows.js";
+import { mountOn } from "../lens/mounting.js";
 
 const REST_TELL_MS = 350;
 const ASK_AGAIN_MS = 2000;
 // A click while the page is drawn anew can get lost: then curves are asked for again.
 const CURVES_HEARD = ["queued", "running", "failed", "cancelled"];
-const desks = new WeakMap();
 
 async function fetchMeta(address) {
   const response = await fetch(address, { cache: "no-store" });
@@ -144,13 +144,8 @@ function createHeads(root) {
   };
 }
 
+const entry = mountOn(".heads", createHeads);
+
 export default function heads(component) {
-  const { parentElement } = component;
-  const root = parentElement.querySelector(".heads");
-  if (!desks.has(root)) desks.set(root, createHeads(root));
-  desks.get(root).update(component);
-  return () => {
-    desks.get(root)?.close();
-    desks.delete(root);
-  };
+  return entry(component);
 }

@@ -4,9 +4,9 @@ import { listenToDrops } from "./drop.js";
 import { failure } from "./rows.js";
 import { prepare } from "./record.js";
 import { decodePalette } from "./scale.js";
+import { mountOn } from "./mounting.js";
 
 const TELL_MS = 350;
-const lenses = new WeakMap();
 
 async function fetchRecord(address) {
   const response = await fetch(address);
@@ -115,13 +115,8 @@ function createLens(root) {
   };
 }
 
+const entry = mountOn(".lens", createLens);
+
 export default function lens(component) {
-  const { parentElement } = component;
-  const root = parentElement.querySelector(".lens");
-  if (!lenses.has(root)) lenses.set(root, createLens(root));
-  lenses.get(root).update(component);
-  return () => {
-    lenses.get(root)?.close();
-    lenses.delete(root);
-  };
+  return entry(component);
 }

@@ -2,9 +2,9 @@
 import { failure } from "../lens/rows.js";
 import { createBoard } from "./board.js";
 import { fetchCloud } from "./cloud.js";
+import { mountOn } from "../lens/mounting.js";
 
 const TELL_AFTER_MS = 350;
-const boards = new WeakMap();
 
 async function fetchStudy(address) {
   const response = await fetch(address, { cache: "no-store" });
@@ -75,13 +75,8 @@ function createPatterns(root) {
   };
 }
 
+const entry = mountOn(".patterns", createPatterns);
+
 export default function patterns(component) {
-  const { parentElement } = component;
-  const root = parentElement.querySelector(".patterns");
-  if (!boards.has(root)) boards.set(root, createPatterns(root));
-  boards.get(root).update(component);
-  return () => {
-    boards.get(root)?.close();
-    boards.delete(root);
-  };
+  return entry(component);
 }

@@ -2,10 +2,10 @@
 import { failure } from "../lens/rows.js";
 import { createBench } from "./bench.js";
 import { fetchProfile } from "./profile.js";
+import { mountOn } from "../lens/mounting.js";
 
 const REST_SAY_MS = 350;
 const LOOK_AGAIN_MS = 2000;
-const benches = new WeakMap();
 
 async function described(base, token) {
   const response = await fetch(`${base}/atlas/profile/${token}`, { cache: "no-store" });
@@ -94,13 +94,8 @@ function createStrength(root) {
   };
 }
 
+const entry = mountOn(".strength", createStrength);
+
 export default function strength(component) {
-  const { parentElement } = component;
-  const root = parentElement.querySelector(".strength");
-  if (!benches.has(root)) benches.set(root, createStrength(root));
-  benches.get(root).update(component);
-  return () => {
-    benches.get(root)?.close();
-    benches.delete(root);
-  };
+  return entry(component);
 }
