@@ -29,6 +29,7 @@ def ui() -> None:
             st.Page("pages/strength.py", title="Strength"),
             st.Page("pages/patterns.py", title="Patterns"),
             st.Page("pages/flow.py", title="Flow"),
+            st.Page("pages/binding.py", title="Binding"),
         ],
         position="top",
     )

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from analytics.serve import flow, importance, lens, patterns, pictures, profile, pruned
+from analytics.serve import binding, flow, importance, lens, patterns, pictures, profile, pruned
 from analytics.serve.guard import Handler, Problem, guarded
 from analytics.serve.state import Services, services
 
@@ -53,6 +53,12 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
         _route("/atlas/flow/{token}", get, flow.describe),
         _route("/atlas/flow/{token}/maps", get, flow.maps),
         _route("/atlas/flow/{token}/export/{kind}", get, flow.export),
+        _route("/atlas/binding/{token}", get, binding.describe),
+        _route("/atlas/binding/{token}/export/{kind}", get, binding.export),
+        _route("/atlas/bound/{token}", get, binding.describe_bound),
+        _route("/atlas/bound/{token}/reads", get, binding.reads),
+        _route("/atlas/bound/{token}/mask", get, binding.mask),
+        _route("/atlas/bound/{token}/export/{kind}", get, binding.export_map),
         _route("/atlas/pruned/{token}", get, pruned.download),
         _route("/atlas/picture/{token}", get, pictures.show),
         _route("/atlas/upload", get, pictures.upload, ("PUT",)),

@@ -17,7 +17,9 @@ from analytics.store.results import ResultStore
 
 if TYPE_CHECKING:
     from analytics.models.pool import ModelPool
+    from analytics.serve.binding_work import BoundPicture
     from analytics.serve.patterns_work import HeldAtlas
+    from analytics.studies.binding_record import Binding
     from analytics.studies.flow_record import Flow
     from analytics.studies.importance_record import Importance
     from analytics.studies.profile_record import Profile
@@ -49,7 +51,8 @@ class Services:
     `decoding` bounds how many pictures are decoded at a time: one can take 300 MB.
     `encoded` holds pictures as the browser gets them, (bytes, media type). `importance` keeps
     results on disk and `importances` those in use, by key and number of parts; `profile` and
-    `profiles`, `patterns` and `atlases` likewise. `flows` are held in memory alone, by id.
+    `profiles`, `patterns` and `atlases`, `binding` and
+    `bindings` likewise. `flows` and `bounds` are held in memory alone, by id.
     """
 
     data_dir: Path
@@ -68,6 +71,10 @@ class Services:
     pattern_maps: ResultStore
     atlases: BoundedCache[HeldAtlas]
     flows: BoundedCache[Flow]
+    binding: ResultStore
+    binding_features: ResultStore
+    bindings: BoundedCache[Binding]
+    bounds: BoundedCache[BoundPicture]
     decoding: threading.BoundedSemaphore
 
     def close(self) -> None:
@@ -86,7 +93,14 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         ValueError: the folder cannot be used.
     """
     from analytics.models.pool import ModelPool
-    from analytics.serve import flow_work, importance_work, patterns_work, profile_work, search_work
+    from analytics.serve import (
+        binding_work,
+        flow_work,
+        importance_work,
+        patterns_work,
+        profile_work,
+        search_work,
+    )
     from analytics.serve.work import attend_work
 
     chosen = settings or Settings()
@@ -117,6 +131,10 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         pattern_maps=ResultStore(data_dir / "pattern-maps"),
         atlases=BoundedCache(chosen.study_cache_bytes),
         flows=BoundedCache(chosen.study_cache_bytes),
+        binding=ResultStore(data_dir / "binding"),
+        binding_features=ResultStore(data_dir / "binding-features"),
+        bindings=BoundedCache(chosen.study_cache_bytes),
+        bounds=BoundedCache(chosen.study_cache_bytes),
         decoding=threading.BoundedSemaphore(2),
     )
     jobs.register("attend", attend_work(made))
@@ -129,6 +147,8 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
     jobs.register("profile", profile_work.profile_work(made))
     jobs.register("flow", flow_work.flow_work(made))
     jobs.register("patterns", patterns_work.patterns_work(made))
+    jobs.register("binding", binding_work.binding_work(made))
+    jobs.register("bound", binding_work.bound_work(made))
     return made
 
 

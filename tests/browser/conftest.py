@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser.driving import FLAGS, open_lens, start_server, stop
 
-PAGES = ("heads", "strength", "patterns", "flow")
+PAGES = ("heads", "strength", "patterns", "flow", "binding")
 STREAMLIT_ASKS = tuple(
     f"/{page}/_stcore/{name}" for page in PAGES for name in ("health", "host-config")
 )

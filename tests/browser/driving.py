@@ -150,6 +150,17 @@ def open_flow(page, address: str, query: str = "?model=test_vit:random"):
     return page
 
 
+def open_binding(page, address: str, query: str = "?model=test_vit:random&scene=one-colour:3"):
+    """Open the Binding page and wait for its map; paintings are kept in `window.bindings`."""
+    page.add_init_script(
+        "window.bindings = [];"
+        "addEventListener('binding:painted', (event) => window.bindings.push(event.detail));"
+    )
+    page.goto(f"{address}/binding{query}")
+    page.wait_for_function("window.bindings.at(-1)?.picture", timeout=240_000)
+    return page
+
+
 def last_painted(page):
     return page.evaluate("window.painted.at(-1)")
 

@@ -134,6 +134,10 @@ def here(tmp_path, record):
         pattern_maps=ResultStore(tmp_path / "pattern-maps"),
         atlases=BoundedCache(4_000_000),
         flows=BoundedCache(1_000_000),
+        binding=ResultStore(tmp_path / "binding"),
+        binding_features=ResultStore(tmp_path / "binding-features"),
+        bindings=BoundedCache(1_000_000),
+        bounds=BoundedCache(4_000_000),
         decoding=threading.BoundedSemaphore(2),
     )
     made.records.put(record)
