@@ -82,7 +82,7 @@ def test_agreement_ranks_by_size_over_heads_that_both_measured(record):
 
 def test_curves_name_their_orders():
     curves = PruningCurves(
-        "cosine", (0, 2), {"cls_shift": (1.0, 0.5)}, np.array([[1.0, 0.4], [1.0, 0.3]]), 7
+        "cosine", (0, 2), {"cls_shift": (1.0, 0.5)}, np.array([[1.0, 0.4], [1.0, 0.3]]), 7, 7
     )
     frame = curves_table(curves)
     assert frame.order.tolist() == ["cls_shift"] * 2 + ["random 1"] * 2 + ["random 2"] * 2
