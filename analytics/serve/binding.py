@@ -13,7 +13,7 @@ from analytics.serve.binding_export import MEASURE_TITLES, export_binding, expor
 from analytics.serve.binding_work import fitted_words, held_binding
 from analytics.serve.guard import Problem
 from analytics.serve.lens import IMMUTABLE, signed_id
-from analytics.serve.replies import attachment, numbers, values
+from analytics.serve.replies import attachment, numbers, picture_values, values
 from analytics.studies.binding_record import LINKS
 
 if TYPE_CHECKING:
@@ -170,18 +170,7 @@ def bound_metadata(here: Services, found: BoundPicture) -> dict[str, Any]:
         "width": int(same.z.shape[2]),
         "bias": same.bias.tolist(),
         "notes": list(picture.notes),
-        "picture": {
-            "name": picture.name,
-            "width": picture.width,
-            "height": picture.height,
-            "sha256": picture.sha256,
-        },
-        "placement": {
-            "top": place.top,
-            "left": place.left,
-            "height": place.height * place.scale_y,
-            "width": place.width * place.scale_x,
-        },
+        **picture_values(picture, place),
         "input": [place.height, place.width],
         "objects": None if found.objects is None else found.objects.reshape(-1).tolist(),
         "urls": {

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from analytics.serve.flow_export import Shown, export_flow, raw_layer
 from analytics.serve.guard import Problem
 from analytics.serve.lens import IMMUTABLE, binary, signed_id
-from analytics.serve.replies import attachment, finite
+from analytics.serve.replies import attachment, finite, picture_values
 from analytics.studies.flow_record import MAP_NAMES
 
 if TYPE_CHECKING:
@@ -88,18 +88,7 @@ def metadata(here: Services, record: Flow) -> dict[str, Any]:
         "prefix": list(base.prefix),
         "rows": base.grid.rows,
         "columns": base.grid.columns,
-        "picture": {
-            "name": picture.name,
-            "width": picture.width,
-            "height": picture.height,
-            "sha256": picture.sha256,
-        },
-        "placement": {
-            "top": place.top,
-            "left": place.left,
-            "height": place.height * place.scale_y,
-            "width": place.width * place.scale_x,
-        },
+        **picture_values(picture, place),
         "target": record.target,
         "score": record.score,
         "readout_row": record.readout_row,

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from analytics.serve.export import export_lens
 from analytics.serve.guard import Problem
-from analytics.serve.replies import attachment, numbers
+from analytics.serve.replies import attachment, numbers, picture_values
 from analytics.types import Direction
 from analytics.views.maps import LensView, parse_heads
 
@@ -176,18 +176,7 @@ def metadata(here: Services, record: LensRecord) -> dict[str, Any]:
         "prefix": list(base.prefix),
         "rows": base.grid.rows,
         "columns": base.grid.columns,
-        "picture": {
-            "name": record.picture.name,
-            "width": record.picture.width,
-            "height": record.picture.height,
-            "sha256": record.picture.sha256,
-        },
-        "placement": {
-            "top": place.top,
-            "left": place.left,
-            "height": place.height * place.scale_y,
-            "width": place.width * place.scale_x,
-        },
+        **picture_values(record.picture, place),
         "input": {"height": place.height, "width": place.width, "fit": place.fit},
         "model": record.model_label,
         "weights": record.provenance.weights_sha256,

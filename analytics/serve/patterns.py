@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from analytics.serve.begun import find_result
 from analytics.serve.guard import Problem
@@ -19,20 +19,19 @@ from analytics.serve.patterns_work import (
     sketch,
     training_losses,
 )
-from analytics.serve.replies import attachment, numbers
+from analytics.serve.replies import attachment, numbers, values
 
 if TYPE_CHECKING:
     from analytics.serve.state import Services
     from analytics.studies.patterns_record import Atlas
 
 SKIPPED_SHOWN = 5
-_NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def describe(here: Services, request: Request) -> Response:
     """GET /atlas/patterns/{token}: what the component must know of an atlas."""
     atlas = held(here, request)
-    return JSONResponse(metadata(here, atlas), headers={"Cache-Control": "no-store"})
+    return values(metadata(here, atlas))
 
 
 def points(here: Services, request: Request) -> Response:
@@ -69,7 +68,7 @@ def training(here: Services, request: Request) -> Response:
     found = training_losses(here, key) if key else None
     losses = found or {"train": [], "held_out": [], "epochs": 0}
     parts = {name: [_plain(one) for one in losses[name]] for name in ("train", "held_out")}
-    return JSONResponse({**parts, "epochs": losses["epochs"]}, headers=_NOT_KEPT)
+    return values({**parts, "epochs": losses["epochs"]})
 
 
 def drawn(here: Services, request: Request) -> Response:

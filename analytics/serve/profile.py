@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from analytics.metrics.ranking import bootstrap_interval
 from analytics.metrics.strength_catalogue import BLOCKS, RULES, STRENGTH_METRICS, TEMPLATES
@@ -16,6 +16,7 @@ from analytics.serve.lens import signed_id
 from analytics.serve.profile_export import LEVEL, Shown, export_profile
 from analytics.serve.profile_work import held_profile
 from analytics.serve.replies import attachment, finite, numbers
+from analytics.serve.replies import values as plain_values
 from analytics.studies.profile_tables import AGNOSTICISM, spread_of, units_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SKIPPED_SHOWN = 5
 def describe(here: Services, request: Request) -> Response:
     """GET /atlas/profile/{token}: what the component must know of a profile."""
     record = held(here, request)
-    return JSONResponse(metadata(here, record), headers={"Cache-Control": "no-store"})
+    return plain_values(metadata(here, record))
 
 
 def tables(here: Services, request: Request) -> Response:

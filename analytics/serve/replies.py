@@ -8,6 +8,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from analytics.types import Picture, Placement
+
 NO_STORE = "no-store"
 
 
@@ -45,3 +47,21 @@ def strict(value: Any) -> Any:
 def finite(several: Iterable[float]) -> list[float | None]:
     """Numbers in a list, None for what is no number."""
     return [float(one) if math.isfinite(one) else None for one in several]
+
+
+def picture_values(picture: Picture, place: Placement) -> dict[str, Any]:
+    """A picture and where the model's input lies on it, in picture pixels."""
+    return {
+        "picture": {
+            "name": picture.name,
+            "width": picture.width,
+            "height": picture.height,
+            "sha256": picture.sha256,
+        },
+        "placement": {
+            "top": place.top,
+            "left": place.left,
+            "height": place.height * place.scale_y,
+            "width": place.width * place.scale_x,
+        },
+    }
