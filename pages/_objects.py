@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import _address, _choose, _set
+from pages import _address, _choose, _set, _views
 from pages._address import choice
 from pages._job import PATIENCE, WARM_UP
 from pages._shared import (
@@ -68,6 +68,7 @@ def start() -> None:
         "patch": _plain(said, "patch", _PATCH, "a patch as 7,9", notes),
     }
     _start_scene(said, notes)
+    _views.start(said, notes)
     for sentence in notes:
         note(sentence)
 
@@ -99,6 +100,7 @@ def link() -> dict[str, str]:
     """What the address says of the choices on this page."""
     state = st.session_state
     parts = {name: str(value) for name, value in state[SHOWN].items() if str(value)}
+    parts |= _views.link()
     if state[SUBJECT] == SCENE:
         parts["scene"] = f"{state[FAMILY]}:{state[NUMBER]}"
     return parts

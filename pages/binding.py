@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import _address, _choose, _objects, _set
+from pages import _address, _choose, _objects, _set, _views
 from pages._components.binding import binding
 from pages._shared import SIZE, heading, here, loaded_model, note, show_notes
 from pages._visit import open_lens
@@ -45,6 +45,7 @@ def page() -> None:
         _choose_probes(record)
     keys = [str(_objects.study_params(whole)["job"]) for whole in (False, True)]
     # In places of their own: what comes and goes must not move the instrument.
+    view = _views.choose()
     progress, notes = st.container(), st.container()
     with progress:
         _set.follow(*keys, *([str(wanted["job"])] if wanted else []))
@@ -53,6 +54,9 @@ def page() -> None:
         again = [retry for one in failed if one and (retry := _set.retry(one))]
         show_notes(keys[0], again[0] if again else None)
     _address.write(_objects.link())
+    if view != _views.MAP:
+        _views.show(view, _views.Looked(record, wanted, found))
+        return
     shown = found or here().bounds.get(str(state.get(LAST, "")))
     if shown is None and record is None:
         _teach()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +11,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from analytics.jobs.queue import Report, Work
+from analytics.serve.binding_subject import binding_model, binding_subject, scene_grid
 from analytics.serve.importance_work import KEEP_RESULTS
 from analytics.store.results import content_key
 from analytics.types import Fit, Picture, Placement, Provenance
 
 if TYPE_CHECKING:
     from analytics.capture.sites import SiteMap
-    from analytics.io.annotated import AnnotatedImage
     from analytics.models.binding_probes import BindingProbe
     from analytics.models.registry import LoadedModel
     from analytics.serve.state import Services
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from analytics.studies.binding_record import Binding
 
 PREVIEW_SCENES, WHOLE_SCENES = 66, 480
-SCENE_SIZE = 224
 KEEP_FEATURES = 2
 """Features of 480 scenes take 0.3 GB: those of the last two sets stay."""
 
@@ -81,7 +79,7 @@ def binding_work(here: Services) -> Work:
         from analytics.studies.binding_features import StreamReader
 
         report(0, 0, "loading the model")
-        loaded = _loaded(here, params)
+        loaded = binding_model(here, params)
         report(0, 0, "finding where the model attends")
         # A model without one grid is refused before scenes are made.
         sites = StreamReader(loaded).sites
@@ -104,21 +102,6 @@ def binding_work(here: Services) -> Work:
     return work
 
 
-def scene_grid(loaded: LoadedModel) -> tuple[int, int]:
-    """Side of scenes for a model and side of its patches on them, in pixels.
-
-    Scenes have the model's input size where they can be made in it, so that patches lie on them
-    as the families of copies need it.
-    """
-    from analytics.io.scenes import LARGEST_SIZE, LEAST_SIZE
-
-    side, patch = loaded.input_size[0], loaded.patch_size or 14
-    square = loaded.input_size[0] == loaded.input_size[1]
-    if square and LEAST_SIZE <= side <= LARGEST_SIZE and patch >= 2 and side % patch == 0:
-        return side, patch
-    return SCENE_SIZE, 14
-
-
 def bound_work(here: Services) -> Work:
     """The job kind `bound`: read a picture with a fitted probe and hold the result.
 
@@ -133,7 +116,7 @@ def bound_work(here: Services) -> Work:
         from analytics.studies.binding_features import StreamReader
 
         report(0, 0, "loading the model")
-        loaded = _loaded(here, params)
+        loaded = binding_model(here, params)
         known = bound_key(loaded, params)
         if here.bounds.get(known) is not None:
             return known
@@ -169,12 +152,12 @@ def _read(
     from analytics.store.provenance import make_provenance
     from analytics.studies.binding_map import same_object_map
 
-    image = _scene(params, loaded)
-    picture = here.pictures.get(params["picture"]) if image is None else _keep(here, image)
+    subject = binding_subject(here, params, loaded)
+    picture = subject.picture
     fit: Fit = params["fit"]
     same = same_object_map(probe, loaded, picture, None, fit, sites)
     placement = place(picture.height, picture.width, fit, *loaded.input_size)
-    mask = None if image is None else fit_mask(image.instances, placement)
+    mask = None if subject.instances is None else fit_mask(subject.instances, placement)
     asked = {name: params.get(name) for name in ("fit", "scene", "study", "row")}
     return BoundPicture(
         id="",
@@ -184,7 +167,7 @@ def _read(
         same=same,
         picture=picture,
         placement=placement,
-        scene="" if image is None else image.name,
+        scene=subject.scene,
         mask=mask,
         objects=None if mask is None else patch_objects(mask, same.grid)[0],
         model_label=loaded.label,
@@ -198,25 +181,6 @@ def _read(
             device=loaded.device,
         ),
     )
-
-
-def _scene(params: Mapping[str, Any], loaded: LoadedModel) -> AnnotatedImage | None:
-    if not params.get("scene"):
-        return None
-    from analytics.io.scenes import make_scene
-
-    family, seed = params["scene"]
-    size, patch = scene_grid(loaded)
-    return make_scene(family, int(seed), size, patch)
-
-
-def _keep(here: Services, image: AnnotatedImage) -> Picture:
-    """Store a scene as a picture, so that the page shows it and the lens opens it."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image.pixels).save(buffer, "PNG")
-    return here.pictures.put(buffer.getvalue(), f"scene {image.name}.png")
 
 
 def find_probe(
@@ -271,16 +235,6 @@ def shipped_path() -> Path:
     from analytics.models.bundled import weights_folder
 
     return weights_folder() / SHIPPED_FILE
-
-
-def _loaded(here: Services, params: Mapping[str, Any]) -> LoadedModel:
-    from analytics.models.registry import parse_model
-    from analytics.serve.device import resolve_device
-
-    checkpoint = params.get("checkpoint")
-    spec = parse_model(params["model"], Path(checkpoint) if checkpoint else None)
-    device = resolve_device(here.settings.device)
-    return here.models.get(spec, params.get("size"), device, "float32")
 
 
 def find_binding(here: Services, job: str) -> str | None:

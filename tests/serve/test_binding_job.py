@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analytics.serve import binding_work
-from analytics.serve.binding_work import find_binding, held_binding, scene_grid
+from analytics.serve.binding_subject import scene_grid
+from analytics.serve.binding_work import find_binding, held_binding
 from analytics.serve.state import make_services
 
 MODEL = {"model": "test_vit:random", "checkpoint": None, "size": None, "fit": "crop"}
