@@ -10,9 +10,9 @@ from torch import Tensor
 
 from analytics.capture.recording import Heads
 
-CPU_BYTES, SHARED_BYTES, GPU_BYTES = 2**20, 2**21, 2**28
-"""Attention at once: what stays in a core's cache; for each of several threads, so that every
-operation is worth sharing out; what keeps a GPU busy."""
+CPU_BYTES, SHARED_BYTES, GPU_BYTES = 2**22, 2**21, 2**28
+"""Attention at once: what stays in the cache; for each of many threads, so that every operation
+is worth sharing out; what keeps a GPU busy."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def attention_blocks(
     Args:
         heads: a fused call.
         runs: runs of queries in order; a block holds one of them.
-        max_bytes: most memory of a block's attention; None for what suits the device. A
-            block holds one line at least.
+        max_bytes: most memory of a block's attention; None for `block_room`. A block holds
+            one line at least, and whole pictures where one has room.
 
     Yields:
         Blocks: all runs of the first lines, then of the next lines.
@@ -50,8 +50,8 @@ def attention_blocks(
     key = flat(heads.key).float().mT  # lines, width, keys
     bias = None if heads.bias is None else flat(heads.bias)
     longest, num_keys = max(run.stop - run.start for run in runs), key.shape[-1]
-    room = max_bytes or _room(query.device)
-    step = min(len(query), max(1, room // (4 * longest * num_keys)))
+    room = max_bytes or block_room(query.device)
+    step = _lines_at_once(len(query), heads.site.num_heads, room // (4 * longest * num_keys))
     memory = query.new_empty(2, step * longest * num_keys)
     for first in range(0, len(query), step):
         lines = slice(first, min(first + step, len(query)))
@@ -68,11 +68,22 @@ def attention_blocks(
             yield Block(lines, run, logits, attention, log_normaliser)
 
 
-def _room(device: torch.device) -> int:
+def block_room(device: torch.device) -> int:
+    """Bytes of attention that suit a block on a device."""
     if device.type != "cpu":
         return GPU_BYTES
-    threads = torch.get_num_threads()
-    return CPU_BYTES if threads == 1 else SHARED_BYTES * threads
+    return max(CPU_BYTES, SHARED_BYTES * torch.get_num_threads())
+
+
+def _lines_at_once(count: int, num_heads: int, most: int) -> int:
+    """Lines of a block: of whole pictures where one has room, and as even as can be.
+
+    Known answer: 48 lines of 6 heads, room for 27: 24 at once.
+    """
+    unit = num_heads if most >= num_heads else 1
+    units = -(-count // unit)
+    blocks = -(-units // max(1, most // unit))
+    return unit * -(-units // blocks)
 
 
 def flat(tensor: Tensor) -> Tensor:

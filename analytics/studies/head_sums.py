@@ -10,18 +10,16 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from analytics.capture.blocks import Block, attention_blocks, flat
+from analytics.capture.blocks import Block, attention_blocks, block_room, flat
 from analytics.capture.recording import Heads
 from analytics.types import TokenLayout
 
 CLIP = 3.0
 """Longest distance that `clipped_distance` tells apart, in patches."""
-
-QUERIES_AT_ONCE = 256
-"""Most queries of a block, but one row of the grid at least."""
 
 KEPT_ENTRIES = 2**16
 """Most entries of a head's map that count for content agnosticism: all up to 16 x 16 patches."""
@@ -98,18 +96,16 @@ class GridSums:
         self._kept: list[Tensor] = []
         self._cls = layout.prefix.index("cls") if "cls" in layout.prefix else None
         self._lead = torch.zeros(0, device=device)
-        self._near = _clipped_distances(layout).to(device)
+        self._memory = torch.zeros(0, device=device)
+        self._near = _Near(layout, device)
 
     def run(self) -> tuple[Tensor, HeadSums]:
         """The head outputs that the model goes on with, in its dtype, and the sums."""
-        heads, prefix = self._heads, self._prefix
+        heads = self._heads
         assert heads.key is not None and heads.value is not None and heads.query is not None
         value = flat(heads.value).float()
         output = torch.empty_like(value)
-        # A run is some whole rows of the grid; the prefix tokens join the first.
-        step = self._columns * max(1, QUERIES_AT_ONCE // self._columns)
-        ends = [0, *range(prefix + step, prefix + self._count, step), prefix + self._count]
-        runs = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        runs = self._runs()
         self._plan(runs)
         for block in attention_blocks(heads, runs):
             output[block.lines, block.queries] = torch.bmm(block.attention, value[block.lines])
@@ -117,6 +113,19 @@ class GridSums:
             if self._visit is not None:
                 self._visit(block)
         return output.view(heads.value.shape).to(heads.value.dtype), self._finish()
+
+    def _runs(self) -> list[slice]:
+        """Some whole rows of the grid each, all heads of a picture having room in a block.
+
+        The prefix tokens join the first run.
+        """
+        prefix, end = self._prefix, self._prefix + self._count
+        row_bytes = 4 * self._columns * self._layout.num_tokens * self._heads.site.num_heads
+        most = max(1, block_room(self._units.device) // row_bytes)
+        runs = -(-self._rows // most)
+        step = self._columns * -(-self._rows // runs)
+        ends = [0, *range(prefix + step, end, step), end]
+        return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
     def _plan(self, runs: list[slice]) -> None:
         """What is the same for every head, by the first patch of each run.
@@ -132,7 +141,7 @@ class GridSums:
             first, last = max(0, run.start - self._prefix), run.stop - self._prefix
             rows = torch.arange(first // self._columns, last // self._columns)
             steps = (keys[None] - rows[:, None] + self._rows - 1).flatten()
-            self._steps[first] = steps.to(self._near.device)
+            self._steps[first] = steps.to(self._units.device)
             mine = [row - first for row in kept if first <= row < last]
             self._chosen[first] = slice(mine[0], last - first, kept.step) if mine else slice(0)
 
@@ -148,12 +157,11 @@ class GridSums:
         asking = attention[:, ahead:]
         patches = asking[..., prefix:]
         scale = torch.where(mass == 0, 0, 1 / mass)
-        weights = {"raw": torch.ones_like(mass), "renormalised": scale}
-        for rule in self._rules:
-            self._add_offsets(patches, weights[rule], lines, own, self._offsets[rule])
-        stacked = torch.stack([weights[rule] for rule in self._rules], dim=1)  # lines, rules, q
-        self._received[lines] += torch.bmm(stacked, asking)
-        self._clipped[lines, own] = (patches * self._near[own]).sum(-1) / mass
+        by_rule = {"raw": torch.ones_like(mass), "renormalised": scale}
+        weights = torch.stack([by_rule[rule] for rule in self._rules], dim=1)  # lines, rules, q
+        self._add_offsets(patches, weights, lines, own)
+        self._received[lines] += torch.bmm(weights, asking)
+        self._clipped[lines, own] = self._near.clipped_sums(patches, mass, own) / mass
         self._add_entropy(block, ahead, mass, own)
         self._add_units(patches[:, self._chosen[own.start]], lines, own.stop == self._count)
 
@@ -165,7 +173,19 @@ class GridSums:
         maps = torch.cat([*self._kept, rows], dim=1) if self._kept else rows
         self._kept = []
         heads = torch.arange(lines.start, lines.stop, device=rows.device) % len(self._units)
-        self._units.index_add_(0, heads, unit_maps(maps.flatten(1)))
+        lengths = torch.linalg.vector_norm(torch.linalg.vector_norm(maps, dim=2), dim=1)
+        known, factors = _unit_factors(lengths)
+        units = self._product(maps, factors[:, None, None])
+        if not bool(known.all()):
+            units = torch.where(known[:, None, None], units, 0)
+        self._units.index_add_(0, heads, units.flatten(1))
+
+    def _product(self, first: Tensor, second: Tensor) -> Tensor:
+        """What `first * second` gives, in memory that the next product uses again."""
+        size = first.numel()
+        if len(self._memory) < size:
+            self._memory = first.new_empty(size)
+        return torch.mul(first, second, out=self._memory[:size].view(first.shape))
 
     def _sides(self, attention: Tensor) -> Tensor:
         """Mass on cls, registers and patches, (lines, queries, 3)."""
@@ -174,37 +194,36 @@ class GridSums:
         cls = none if self._cls is None else attention[..., self._cls]
         return torch.stack([cls, prefix - cls, attention[..., self._prefix :].sum(-1)], dim=-1)
 
-    def _add_offsets(
-        self, patches: Tensor, weights: Tensor, lines: slice, own: slice, sums: Tensor
-    ) -> None:
+    def _add_offsets(self, patches: Tensor, weights: Tensor, lines: slice, own: slice) -> None:
         """Add the weighted attention of some rows of the grid at each offset (dy, dx)."""
         rows, columns = self._rows, self._columns
-        count, here = len(patches), len(patches[0]) // columns
+        count, here = len(patches), patches.shape[1] // columns
         wide, lead = 2 * columns, columns - 1
-        size = count * here * columns * rows * wide
+        spread = rows * wide
+        size = count * here * columns * spread
         if len(self._lead) < lead + size:
             self._lead = patches.new_zeros(lead + size)
         # Each row of keys is followed by as many zeros, so that reading on to either side of a
         # query's own column finds attention where there are patches and zeros elsewhere.
-        padded = self._lead[lead : lead + size].view(count, here, columns, rows, wide)
-        shape = (count, here, columns, rows, columns)
-        torch.mul(
-            patches.unflatten(2, (rows, columns)).unflatten(1, (here, columns)),
-            weights.view(count, here, columns, 1, 1),
-            out=padded[..., :columns],
-        )
-        by_image, by_row, by_column, by_key, _ = padded.stride()
+        padded = self._lead[lead : lead + size].view(count, here * columns, rows, wide)
+        padded[..., :columns] = patches.unflatten(2, (rows, columns))
+        # A query one column further begins one place later: offsets stand below each other,
+        # and the sum over the queries of a row is a product with their weights.
         skewed = self._lead.as_strided(
-            (*shape[:4], wide - 1), (by_image, by_row, by_column + 1, by_key, 1)
+            (count * here, columns, spread), (columns * spread, spread + 1, 1)
         )
-        along = skewed.sum(2)  # lines, rows here, key rows, 2 columns - 1
-        sums[lines].index_add_(1, self._steps[own.start], along.flatten(1, 2))
+        factors = weights.unflatten(2, (here, columns)).transpose(1, 2).flatten(0, 1)
+        along = torch.bmm(factors, skewed)  # lines * rows here, rules, key rows * wide
+        along = along.view(count, here, -1, rows, wide)[..., : wide - 1]
+        for i, rule in enumerate(self._rules):
+            found = along[:, :, i].flatten(1, 2)
+            self._offsets[rule][lines].index_add_(1, self._steps[own.start], found)
 
     def _add_entropy(self, block: Block, ahead: int, mass: Tensor, own: slice) -> None:
         """-sum A log A = sum A (log normaliser - logit): no logarithm of single entries."""
         prefix = self._prefix
         attention = block.attention[:, ahead:]
-        logits = (attention[..., prefix:] * block.logits[:, ahead:, prefix:]).sum(-1)
+        logits = self._product(attention[..., prefix:], block.logits[:, ahead:, prefix:]).sum(-1)
         among = block.log_normaliser[:, ahead:] * mass - logits
         other = torch.special.xlogy(attention[..., :prefix], attention[..., :prefix]).sum(-1)
         self._entropy["raw"][block.lines, own] = among - other
@@ -263,16 +282,37 @@ def unit_maps(maps: Tensor) -> Tensor:
 
     A map that is all 0, or not a number somewhere, has no length and becomes all 0.
     """
-    lengths = torch.linalg.vector_norm(maps, dim=-1, keepdim=True)
+    whole, factors = _unit_factors(torch.linalg.vector_norm(maps, dim=-1, keepdim=True))
+    return torch.where(whole, maps * factors, 0)
+
+
+def _unit_factors(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Which maps have a length, and what scales those to 1."""
     whole = lengths.isfinite() & (lengths > 0)
-    if bool(whole.all()):
-        return maps / lengths
-    return torch.where(whole, maps / lengths, 0)
+    return whole, torch.where(whole, 1 / lengths, 0)
 
 
-def _clipped_distances(layout: TokenLayout) -> Tensor:
-    """min(distance, 3) between all patches of a grid, (patches, patches)."""
-    grid = layout.grid
-    y, x = torch.meshgrid(torch.arange(grid.rows), torch.arange(grid.columns), indexing="ij")
-    places = torch.stack([y.flatten(), x.flatten()], dim=1).float()
-    return torch.cdist(places, places).clamp(max=CLIP)
+class _Near:
+    """Sums of min(distance, 3) over the keys, from the few patches that are nearer than 3."""
+
+    def __init__(self, layout: TokenLayout, device: torch.device) -> None:
+        grid, reach = layout.grid, int(np.ceil(CLIP)) - 1
+        y, x = np.divmod(np.arange(grid.count), grid.columns)
+        dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+        rows, columns = y[:, None] + dy, x[:, None] + dx  # patches, offsets
+        inside = (rows >= 0) & (rows < grid.rows) & (columns >= 0) & (columns < grid.columns)
+        missing = np.maximum(CLIP - np.hypot(dy, dx), 0) * inside
+        keys = np.where(inside, rows * grid.columns + columns, 0)
+        self._keys = torch.from_numpy(keys).to(device)
+        self._missing = torch.from_numpy(missing.astype(np.float32)).to(device)
+
+    def clipped_sums(self, patches: Tensor, mass: Tensor, own: slice) -> Tensor:
+        """Sum of attention * min(distance, 3) for each query.
+
+        Args:
+            patches: attention (lines, queries, patches).
+            mass: its sum over the patches, (lines, queries).
+            own: which patches ask.
+        """
+        keys = self._keys[own].expand(len(patches), -1, -1)
+        return CLIP * mass - (patches.gather(2, keys) * self._missing[own]).sum(-1)

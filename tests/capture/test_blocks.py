@@ -44,3 +44,12 @@ def test_half_precision_is_computed_in_float32():
     [block] = attention_blocks(halves, [slice(0, 9)])
     assert block.attention.dtype == torch.float32
     torch.testing.assert_close(block.attention.sum(-1), torch.ones(6, 9))
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(1, [1] * 6), (2, [2, 2, 2]), (3, [3, 3]), (5, [3, 3]), (6, [6]), (100, [6])],
+)
+def test_a_block_holds_whole_pictures_where_one_has_room(most, expected):
+    blocks = attention_blocks(made(False), [slice(0, 9)], most * 4 * 9 * 9)
+    assert [len(block.attention) for block in blocks] == expected
