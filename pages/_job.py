@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.errors import StreamlitDuplicateElementKey
 
 from pages._shared import (
     BUNDLED,
@@ -138,7 +139,11 @@ def watch(key: str) -> None:
     job = here().jobs.get(key)
     if job is None or not job.alive:
         st.rerun()
-    with st.container(key="atlas_status"):
+    try:
+        place = st.container(key="atlas_status")
+    except StreamlitDuplicateElementKey:
+        return  # another progress is shown; this one is, when that has ended
+    with place:
         st.text(words(job))
         share = job.done / job.total if job.total else 0.0
         st.progress(min(1.0, share))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import _address, _choose, _set, _views
+from pages import _address, _annotated_sets, _choose, _set, _views
 from pages._address import choice
 from pages._job import PATIENCE, WARM_UP
 from pages._shared import (
@@ -21,6 +21,7 @@ from pages._shared import (
     checkpoint_path,
     heading,
     here,
+    loaded_model,
     note,
     remember,
 )
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
     from analytics.serve.binding_work import BoundPicture
     from analytics.studies.binding_record import Binding
 
-SHOWN, SUBJECT, FAMILY, NUMBER = (
+SHOWN, SUBJECT, FAMILY, NUMBER, MARKS = (
     "binding_shown",
     "binding_subject",
     "binding_family",
     "binding_number",
+    "binding_marks",
 )
-"""Session keys: measure, probe, point and patch; photograph or scene; which scene."""
+"""Session keys: measure, probe, point and patch; photograph or scene; which scene; ids of marked
+objects by the hash of their picture."""
 
 PHOTOGRAPH, SCENE = "photograph", "scene"
 SUBJECTS = (PHOTOGRAPH, SCENE)
@@ -62,12 +65,16 @@ def start() -> None:
         return
     notes: list[str] = []
     state[SHOWN] = {
-        "measure": choice(said, "measure", MEASURES, "auc_matched", notes),
+        "measure": choice(said, "measure", MEASURES, "auc_colour_matched", notes),
         "probe": _plain(said, "probe", _NAME, "the name of a probe as quadratic", notes),
         "point": _plain(said, "point", _POINT, "a number from 0", notes),
         "patch": _plain(said, "patch", _PATCH, "a patch as 7,9", notes),
     }
     _start_scene(said, notes)
+    state.setdefault(MARKS, {})
+    if said.get("marks") and state[PICTURE]:
+        _start_marks(said["marks"], notes)
+    _annotated_sets.start(said, notes)
     _views.start(said, notes)
     for sentence in notes:
         note(sentence)
@@ -96,13 +103,38 @@ def _start_scene(said: Mapping[str, str], notes: list[str]) -> None:
     state[FAMILY], state[NUMBER] = (family, int(number)) if fits else (FAMILIES[1], 0)
 
 
+def _start_marks(key: str, notes: list[str]) -> None:
+    """`marks=` names objects that somebody marked on the picture of the link."""
+    from analytics.serve.marks import find_marks
+
+    try:
+        picture = find_marks(here(), key).picture
+    except ValueError as error:
+        notes.append(str(error))
+        return
+    keep_marks_of(picture, key)
+
+
+def marks_of(picture: str | None) -> str:
+    """Id of the objects that were marked on a picture; empty where there are none."""
+    return str(st.session_state.get(MARKS, {}).get(picture, ""))
+
+
+def keep_marks_of(picture: str, key: str) -> None:
+    """Remember the marks of a picture; an empty id forgets them."""
+    marks = {**st.session_state.get(MARKS, {}), picture: key}
+    st.session_state[MARKS] = {name: one for name, one in marks.items() if one}
+
+
 def link() -> dict[str, str]:
     """What the address says of the choices on this page."""
     state = st.session_state
     parts = {name: str(value) for name, value in state[SHOWN].items() if str(value)}
-    parts |= _views.link()
+    parts |= _annotated_sets.link() | _views.link()
     if state[SUBJECT] == SCENE:
         parts["scene"] = f"{state[FAMILY]}:{state[NUMBER]}"
+    elif marks_of(state[PICTURE]):
+        parts["marks"] = marks_of(state[PICTURE])
     return parts
 
 
@@ -158,7 +190,8 @@ def _choose_scene() -> None:
 
 def study_params(whole: bool) -> dict[str, Any]:
     """Parameters of the job that fits probes: all of them, or the preview."""
-    return _set.named("binding", {**_model(), "fit": "crop", "whole": whole, "seed": 0})
+    chosen = {**_model(), "fit": "crop", "whole": whole, "seed": 0}
+    return _set.named("binding", {**chosen, **_annotated_sets.study_data()})
 
 
 def _model() -> dict[str, Any]:
@@ -199,7 +232,7 @@ def study_record() -> Binding | None:
         if record is not None and fitted(record):
             return record
     preview = study_params(False)
-    return _found(preview, _ask("binding", preview, lambda job: False))
+    return _found(preview, ask("binding", preview, lambda job: False))
 
 
 def _warming() -> bool:
@@ -230,12 +263,14 @@ def _found(params: Mapping[str, Any], job: Job | None) -> Binding | None:
     return record
 
 
-def _ask(kind: str, params: Mapping[str, Any], left: Callable[[Job], bool]) -> Job | None:
-    """A short job as it stands, started where it is new or its result has left."""
+def ask(
+    kind: str, params: Mapping[str, Any], left: Callable[[Job], bool], lane: str | None = None
+) -> Job | None:
+    """A job as it stands, started where it is new or its result has left; short where no lane."""
     jobs, key = here().jobs, str(params["job"])
     job = jobs.get(key)
     if job is None or job.state == "interrupted" or left(job):
-        jobs.submit(kind, params, key, quick_lane())
+        jobs.submit(kind, params, key, lane or quick_lane())
         job = jobs.wait(key, PATIENCE)
     if job is not None:
         _say(job)
@@ -256,17 +291,21 @@ def probe_sources(record: Binding | None) -> dict[str, str]:
     state = st.session_state
     bundled = state[MODEL] == BUNDLED and not state[WEIGHTS]
     own = {} if record is None else dict.fromkeys(fitted(record), record.id)
-    came = dict.fromkeys(_shipped_names(), SHIPPED) if bundled else {}
+    ready = _ready_names(state[SIZE]) if bundled and not _warming() else ()
+    came = dict.fromkeys(ready, SHIPPED)
     # A preview gives way to what was fitted on more; the user's own whole study comes first.
     whole = record is not None and whole_job() is not None and len(record.rows) > len(own) + 4
+    if own and _annotated_sets.study_data():
+        return own
     return {**came, **own} if whole else {**own, **came}
 
 
 @st.cache_resource(show_spinner=False)
-def _shipped_names() -> tuple[str, ...]:
-    from analytics.serve.binding_work import shipped_probes
+def _ready_names(size: int | None) -> tuple[str, ...]:
+    """Probes that come with the app for the bundled model at an input size."""
+    from analytics.studies.binding_ready import ready_probes
 
-    return tuple(shipped_probes())
+    return tuple(ready_probes(loaded_model(BUNDLED, None, size)) or ())
 
 
 def chosen_probe(sources: Mapping[str, str]) -> str:
@@ -289,6 +328,7 @@ def bound_params(sources: Mapping[str, str]) -> dict[str, Any] | None:
             "fit": state[FIT],
             "picture": picture,
             "scene": scene,
+            "marks": (marks_of(picture) or None) if picture else None,
             "study": sources[row],
             "row": row,
         },
@@ -299,7 +339,7 @@ def bound_for(params: Mapping[str, Any] | None) -> BoundPicture | None:
     """The picture as its probe reads it, if it is there; otherwise sees to it."""
     if params is None or _warming():
         return None
-    job = _ask("bound", params, lambda job: job.state == "done" and _held(job) is None)
+    job = ask("bound", params, lambda job: job.state == "done" and _held(job) is None)
     return _held(job) if job is not None and job.state == "done" else None
 
 

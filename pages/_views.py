@@ -22,9 +22,16 @@ VIEW = "binding_view"
 MAP = "map"
 VIEWS: dict[str, tuple[str, str]] = {
     MAP: ("Same object?", ""),
+    "annotated": ("Data", "_annotated"),
+    "marking": ("Mark objects", "_marking"),
+    "ablation": ("Ablation", "_removing"),
+    "subspace": ("Subspace", "_subspace"),
+    "finding": ("Discovery", "_finding"),
+    "twins": ("Copies", "_twins"),
 }
 """Title of each view, and the module of `pages` whose `show(looked)` draws it; MAP is the page's
-own instrument."""
+own instrument. Such a module may have `start(said, notes)` and `link()` for what of its own
+choices stands in the address, as this one has."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,22 @@ class Looked:
 
 def start(said: dict[str, str], notes: list[str]) -> None:
     """The view of a session's first visit, or of a link."""
-    st.session_state[VIEW] = choice(said, "view", tuple(VIEWS), MAP, notes)
+    chosen = st.session_state[VIEW] = choice(said, "view", tuple(VIEWS), MAP, notes)
+    begin = _hook(chosen, "start")
+    if begin is not None:
+        begin(said, notes)
 
 
 def link() -> dict[str, str]:
     """What the address says of the view; nothing of the first one."""
     chosen = st.session_state[VIEW]
-    return {} if chosen == MAP else {"view": chosen}
+    more = _hook(chosen, "link")
+    return {} if chosen == MAP else {"view": chosen, **(more() if more else {})}
+
+
+def _hook(view: str, name: str) -> Callable[..., Any] | None:
+    """A function that a view's module may have."""
+    return None if view == MAP else getattr(import_module(f"pages.{VIEWS[view][1]}"), name, None)
 
 
 def choose() -> str:

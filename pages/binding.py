@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages import _address, _choose, _objects, _set, _views
+from pages import _address, _annotated_sets, _choose, _objects, _set, _views
+from pages._annotated_sets import SCENES
 from pages._components.binding import binding
 from pages._shared import SIZE, heading, here, loaded_model, note, show_notes
 from pages._visit import open_lens
@@ -91,24 +92,25 @@ def _describe(record: Binding | None) -> None:
 
 def _choose_probes(record: Binding | None) -> None:
     """The preview fits itself; all probes are fitted when they are asked for."""
-    from analytics.serve.binding_work import PREVIEW_SCENES, WHOLE_SCENES
-
     heading("Probes")
+    _annotated_sets.choose_fitted()
+    words, scenes = _annotated_sets.words, _annotated_sets.fitted_on().source == SCENES
     job = _objects.whole_job()
     if job is not None and job.alive:
         st.caption("All probes are being fitted; those that are ready are shown.")
         return
     if job is not None and job.state == "done":
-        st.caption(f"All probes and controls, fitted on {WHOLE_SCENES} made scenes.")
+        st.caption(f"All probes and controls, fitted on {words(record, True)}.")
         return
-    st.caption(f"Preview: PLDA on {PREVIEW_SCENES} made scenes, some 20 seconds on two cores.")
+    time = ", some 20 seconds on two cores" if scenes else ""
+    st.caption(f"Preview: PLDA on {words(record, False)}{time}.")
     st.button(
         "Fit all probes",
         on_click=_objects.fit_all,
         disabled=record is None,
         width="stretch",
-        help=f"Nine probes, two controls and three seeds on {WHOLE_SCENES} made scenes: many "
-        "minutes on two cores, in the background. It can be stopped and goes on where it was",
+        help=f"Nine probes, two controls and three seeds on {words(None, True)}: many minutes on "
+        "two cores, in the background. It can be stopped and goes on where it was",
     )
 
 

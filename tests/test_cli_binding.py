@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analytics.cli.binding_data import scene_grid
 from analytics.io.annotated_sets import read_annotated
 from analytics.io.scenes import FAMILIES, scene_sources
 from analytics.metrics.binding import MEASURES
@@ -211,17 +210,6 @@ def test_the_preview_is_plda_beside_the_baselines(capsys, tmp_path):
     assert "6 pictures fitted, 3 tested, 1 seed; layer 0 is the embedding" in said
     frame = pd.read_parquet(tmp_path / "out" / "by_family.parquet")
     assert set(frame.family) <= set(FAMILIES)
-
-
-def test_scenes_have_the_size_of_the_input_or_a_multiple():
-    from types import SimpleNamespace
-
-    def grid(height, width, patch):
-        return scene_grid(SimpleNamespace(input_size=(height, width), patch_size=patch))
-
-    assert grid(224, 224, 14) == (224, 14) and grid(518, 518, 14) == (518, 14)
-    assert grid(160, 160, 16) == (320, 32) and grid(32, 32, 4) == (192, 24)
-    assert grid(224, 192, 16) == grid(230, 230, 16) == grid(224, 224, None) == (224, 14)
 
 
 @pytest.mark.parametrize(

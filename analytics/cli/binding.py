@@ -16,8 +16,6 @@ from analytics.cli.options import Commands, add_study_options, positive, progres
 
 if TYPE_CHECKING:
     from analytics.studies.binding_choices import BindingChoices
-    from analytics.studies.binding_images import AnnotatedSet
-    from analytics.studies.binding_record import Binding
 
 
 def add_command(commands: Commands) -> None:
@@ -104,24 +102,16 @@ def run_fit(args: argparse.Namespace) -> None:
     before = load_binding(store, key)
     known = 0 if before is None else before.done
     try:
-        record = measure_binding(
-            loaded, found.sources, chosen, store, features, report, args.command_line
-        )
+        record = measure_binding(loaded, found, chosen, store, features, report, args.command_line)
     except KeyboardInterrupt:
         partial = load_binding(store, key)
         if partial is not None:
             done = f"{partial.done} of {partial.wanted} fits done"
             gone = f"interrupted: {done}, only these are in the tables; the same command goes on"
-            finish(args, whole_set(partial, found), store, [*notes, gone], known)
+            finish(args, partial, store, [*notes, gone], known)
         raise
     report(1, 1)
-    finish(args, whole_set(record, found), store, notes, known)
-
-
-def whole_set(record: Binding, found: AnnotatedSet) -> Binding:
-    """The record with the pictures that could not be read; the study was given the others."""
-    skipped = tuple(dict.fromkeys((*found.skipped, *record.skipped)))
-    return replace(record, skipped=skipped, images_wanted=found.wanted)
+    finish(args, record, store, notes, known)
 
 
 def choices(args: argparse.Namespace) -> BindingChoices:

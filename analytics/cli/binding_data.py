@@ -67,6 +67,7 @@ def scenes(args: argparse.Namespace, loaded: LoadedModel) -> Sequence[AnnotatedS
         ValueError: an unknown family, or a size at which no scenes are made.
     """
     from analytics.io.scenes import FAMILIES, scene_sources
+    from analytics.studies.binding_images import scene_grid
 
     size, patch = scene_grid(loaded)
     families = names(args.families) if args.families else FAMILIES
@@ -75,18 +76,3 @@ def scenes(args: argparse.Namespace, loaded: LoadedModel) -> Sequence[AnnotatedS
     if args.limit is not None:
         count = min(count, args.limit)
     return scene_sources(count, args.seed or 0, size, families, patch)
-
-
-def scene_grid(loaded: LoadedModel) -> tuple[int, int]:
-    """Side of scenes and of a patch on them in pixels: the model's own, or a multiple of both.
-
-    A multiple keeps copies on the patches when the scene is brought to a small input. An input
-    that is no square of whole patches gets scenes of 224 pixels.
-    """
-    from analytics.io.scenes import LEAST_SIZE
-
-    (height, width), patch = loaded.input_size, loaded.patch_size
-    if patch is None or height != width or height % patch:
-        return 224, 14
-    times = -(-LEAST_SIZE // height)
-    return times * height, times * patch

@@ -43,7 +43,7 @@ def cut_outs(
         ValueError: the folder holds fewer than two cut-outs among those tried.
     """
     groups: Sequence[Sequence[Cutout]] = folder_cutouts(folder) if folder else shipped_cutouts()
-    background = _blurred(rng, size)
+    background = blurred_photograph(rng, size)
     count = int(rng.integers(3, 6))
     loaded, notes = _loaded(pick_cutouts(rng, groups, count + _SPARE), count)
     sprites = [_photo_sprite(rng, size, kind, pixels) for kind, pixels in loaded]
@@ -79,7 +79,7 @@ def _photo_sprite(rng: np.random.Generator, size: int, kind: str, pixels: np.nda
     return trimmed(kind, pixels[..., :3], (pixels[..., 3] > 0).astype(np.int32))
 
 
-def _blurred(rng: np.random.Generator, size: int) -> np.ndarray:
+def blurred_photograph(rng: np.random.Generator, size: int) -> np.ndarray:
     """A part of a shipped photograph far out of focus, uint8 (size, size, 3)."""
     sources = shipped_photographs()
     pixels = sources[int(rng.integers(len(sources)))].load().pixels

@@ -200,7 +200,7 @@ def measure_pairs(
     result = np.full((len(MEASURES), 3), np.nan)
     if not len(scores) or np.isnan(scores).any():
         return result
-    counts = _resamples(pairs.images, draws, seed)
+    counts = resamples(pairs.images, draws, seed)
     tails = [(1 - level) / 2, (1 + level) / 2]
     for row, (value, resampled) in enumerate(
         [*_accuracies(scores, pairs, counts), *_aucs(scores, pairs, counts)]
@@ -241,7 +241,7 @@ def auc_by_group(scores: np.ndarray, pairs: PairSet, groups: np.ndarray, count: 
     return result
 
 
-def _resamples(images: int, draws: int, seed: int) -> np.ndarray:
+def resamples(images: int, draws: int, seed: int) -> np.ndarray:
     """How often each image is drawn, (draws, images)."""
     generator = np.random.default_rng(seed)
     return generator.multinomial(images, np.full(images, 1 / images), draws).astype(float)

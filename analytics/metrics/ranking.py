@@ -90,8 +90,8 @@ def rank_agreement(table: np.ndarray) -> np.ndarray:
         for any rising function of a row, -1 for any falling one.
     """
     table = _table(table, "(metrics, heads)")
-    ranks = np.array([_ranks(row) for row in table]).reshape(table.shape)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    ranked = np.array([ranks(row) for row in table]).reshape(table.shape)
+    centred = ranked - ranked.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     unit = np.divide(centred, length, out=np.full_like(centred, np.nan), where=length > 0)
     agreement = np.clip(unit @ unit.T, -1, 1)
@@ -100,7 +100,7 @@ def rank_agreement(table: np.ndarray) -> np.ndarray:
     return agreement
 
 
-def _ranks(row: np.ndarray) -> np.ndarray:
+def ranks(row: np.ndarray) -> np.ndarray:
     """Ranks from 1, ties at their mean; all 1 for a row with a NaN, as if it were constant."""
     if np.isnan(row).any():
         return np.ones(len(row))

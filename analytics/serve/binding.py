@@ -9,8 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analytics.metrics.binding import MEASURES
-from analytics.serve.binding_export import MEASURE_TITLES, export_binding, export_bound
-from analytics.serve.binding_work import fitted_words, held_binding
+from analytics.serve.binding_export import (
+    DEFAULT_MEASURE,
+    MEASURE_TITLES,
+    export_binding,
+    export_bound,
+)
+from analytics.serve.binding_work import fitted_words, held_binding, set_name
 from analytics.serve.guard import Problem
 from analytics.serve.lens import IMMUTABLE, signed_id
 from analytics.serve.replies import attachment, numbers, picture_values, values
@@ -33,7 +38,7 @@ def describe(here: Services, request: Request) -> Response:
 
 def export(here: Services, request: Request) -> Response:
     """GET /atlas/binding/{token}/export/{kind}?measure=: as a figure, a table or JSON."""
-    measure = request.query_params.get("measure") or "auc_matched"
+    measure = request.query_params.get("measure") or DEFAULT_MEASURE
     record, kind = held(here, request), request.path_params["kind"]
     return attachment(*export_binding(record, measure, kind))
 
@@ -66,12 +71,13 @@ def metadata(here: Services, record: Binding) -> dict[str, Any]:
         "seeds": list(record.seeds),
         "images": {part: _count(record, part) for part in ("train", "validation", "test")},
         "families": list(record.families),
+        "scenes": any(record.families),
         "complete": record.complete,
         "done": record.done,
         "wanted": record.wanted,
-        "fitted_on": fitted_words(record),
+        "fitted_on": fitted_words(record, set_name(here, record.id)),
         "measures": [{"name": name, **MEASURE_TITLES[name]} for name in MEASURES],
-        "rows": [_row(record, row) for row in range(len(record.rows))],
+        "rows": [*(_row(record, row) for row in range(len(record.rows))), *_ready_rows(record)],
         "link": {name: record.link[name].tolist() for name in LINKS if name in record.link},
         "urls": {"export": f"{address}/export"},
     }
@@ -91,6 +97,18 @@ def _row(record: Binding, row: int) -> dict[str, Any]:
         "spectra": record.spectra[row].tolist(),
         "dimensions": record.dimensions[row, :, 0].tolist(),
     }
+
+
+def _ready_rows(record: Binding) -> list[dict[str, Any]]:
+    """Shipped probes of the same model and size that the result has not, with their own curves."""
+    from analytics.studies.binding_ready import ready_rows
+
+    known = {name for name, kind in zip(record.rows, record.kinds, strict=True) if kind == "probe"}
+    return [
+        {"name": name, "kind": "probe", "curves": curves, "measured_on": images}
+        for name, (curves, images) in ready_rows(record.provenance).items()
+        if name not in known
+    ]
 
 
 def describe_bound(here: Services, request: Request) -> Response:
@@ -132,11 +150,20 @@ def mask(here: Services, request: Request) -> Response:
 
 
 def export_map(here: Services, request: Request) -> Response:
-    """GET /atlas/bound/{token}/export/{kind}?q=: the map of a patch at every point, NPZ or JSON."""
-    found, query = held_bound(here, request), request.query_params.get("q") or "0"
-    if not (query.isascii() and query.isdecimal() and len(query) <= 6):
-        raise ValueError(f"expected the number of a patch for q, got {query[:20]!r}")
-    return attachment(*export_bound(found, int(query), request.path_params["kind"]))
+    """GET /atlas/bound/{token}/export/{kind}?q=&point=: the map of a patch.
+
+    A figure of one point, the last where none is named; NPZ or JSON of all.
+    """
+    found, query = held_bound(here, request), _number(request, "q", "a patch")
+    point = _number(request, "point", "a point")
+    return attachment(*export_bound(found, query or 0, request.path_params["kind"], point))
+
+
+def _number(request: Request, name: str, words: str) -> int | None:
+    text = request.query_params.get(name) or ""
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= 6):
+        raise ValueError(f"expected the number of {words} for {name}, got {text[:20]!r}")
+    return int(text) if text else None
 
 
 def held_bound(here: Services, request: Request) -> BoundPicture:

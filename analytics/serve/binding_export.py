@@ -25,41 +25,56 @@ MIMETYPES = {
     "json": "application/json",
 }
 FIGURES = ("svg", "png", "pdf")
-MAP_MIMETYPES = {"npz": "application/octet-stream", "json": "application/json"}
+MAP_MIMETYPES = {
+    **{kind: MIMETYPES[kind] for kind in FIGURES},
+    "npz": "application/octet-stream",
+    "json": "application/json",
+}
+
+DEFAULT_MEASURE = "auc_colour_matched"
+"""What a reader sees first: on made scenes colours alone, and so random weights, reach .8
+distance-matched, and .51 of this."""
 
 MEASURE_TITLES: dict[str, dict[str, Any]] = {
     "auc_matched": {
         "title": "distance-matched AUC",
+        "without": "Taken out: distance. Left in: colour, and which picture.",
         "definition": "Area under the ROC curve with same and different pairs reweighted to be "
-        "equal at every distance: the place of two patches alone gives .5.",
+        "equal at every distance: the place of two patches alone gives about .5, their colours "
+        "far more.",
         "chance": 0.5,
     },
     "auc_image_matched": {
         "title": "image-matched AUC",
+        "without": "Taken out: distance, which picture. Left in: colour.",
         "definition": "Same and different pairs equal at every distance of each picture: nothing "
         "is gained by telling pictures with many same pairs from others (ours).",
         "chance": 0.5,
     },
     "auc_colour_matched": {
         "title": "colour-matched AUC",
+        "without": "Taken out: distance, which picture, difference of mean colours.",
         "definition": "As the image-matched AUC, with pairs also equal at every difference of "
         "their mean colours (ours).",
         "chance": 0.5,
     },
     "auc": {
         "title": "AUC",
+        "without": "Nothing taken out: distance and colour help.",
         "definition": "Area under the ROC curve over all pairs. Distance is a large shortcut: "
         "compare with the position line.",
         "chance": 0.5,
     },
     "accuracy": {
         "title": "accuracy",
+        "without": "Nothing taken out: distance, colour and the many different pairs help.",
         "definition": "Share of pairs that are called right. Most pairs are different: compare "
         "with the majority line.",
         "chance": None,
     },
     "balanced_accuracy": {
         "title": "balanced accuracy",
+        "without": "Taken out: the many different pairs. Left in: distance, colour.",
         "definition": "Mean of the shares of same and of different pairs that are called right.",
         "chance": 0.5,
     },
@@ -133,12 +148,13 @@ def caption(record: Binding, measure: str) -> tuple[str, ...]:
     """What the figure shows, on what it was measured, and what it does not say."""
     made = record.provenance
     test = sum(one.part == "test" for one in record.images)
+    pictures = "made scenes" if any(record.families) else "annotated pictures"
     part = "" if record.complete else f" Partial: {record.done} of {record.wanted} fits."
     seeds = f"{len(record.seeds)} seed{'s' if len(record.seeds) > 1 else ''}"
     return (
         f"{MEASURE_TITLES[measure]['title'].capitalize()} by point of the residual stream: 0 the "
         f"embedding, l after l layers. {MEASURE_TITLES[measure]['definition']}",
-        f"{len(record.images)} made scenes, {test} of them held out and measured, {seeds}; bands "
+        f"{len(record.images)} {pictures}, {test} of them held out and measured, {seeds}; bands "
         f"are 95 % intervals over pictures.{part}",
         CLAIM,
         *record.notes,
@@ -172,13 +188,16 @@ def sidecar(record: Binding) -> dict[str, Any]:
     )
 
 
-def export_bound(found: BoundPicture, query: int, kind: str) -> tuple[str, str, bytes]:
+def export_bound(
+    found: BoundPicture, query: int, kind: str, point: int | None = None
+) -> tuple[str, str, bytes]:
     """One download of a picture's map.
 
     Args:
         found: the picture and its probe.
         query: the patch that is asked about, row-major.
         kind: a key of `MAP_MIMETYPES`.
+        point: of a figure, None for the last; the others hold all points.
 
     Returns:
         File name, media type, content.
@@ -189,6 +208,8 @@ def export_bound(found: BoundPicture, query: int, kind: str) -> tuple[str, str, 
     if kind not in MAP_MIMETYPES:
         raise ValueError(f"expected an export out of {', '.join(MAP_MIMETYPES)}; got {kind!r}")
     same = found.same
+    if kind in FIGURES:
+        return f"same-object.{kind}", MAP_MIMETYPES[kind], _bound_figure(found, query, kind, point)
     rows = np.stack([same.row(query, point) for point in same.points])  # (points, rows, columns)
     about = bound_sidecar(found, query)
     name = f"same-object.{kind}"
@@ -206,6 +227,39 @@ def export_bound(found: BoundPicture, query: int, kind: str) -> tuple[str, str, 
     if found.objects is not None and found.mask is not None:
         arrays |= {"objects": found.objects, "mask": found.mask}
     return name, MAP_MIMETYPES[kind], npz_bytes(arrays, json.dumps(about, ensure_ascii=False))
+
+
+def _bound_figure(found: BoundPicture, query: int, kind: str, point: int | None) -> bytes:
+    """The picture, the map of a patch at a point and small ones at every point, with a caption."""
+    from analytics.io.fitting import patch_box
+    from analytics.views.figure import render
+    from analytics.views.same_object import SameObjectFigure, same_object_chart
+
+    grid, points = found.same.grid, found.same.points
+    at = points[-1] if point is None else point
+    row, column = divmod(query, grid.columns)
+    where = f"after layer L{at - 1}" if at else "at the embedding"
+    title = f"Same object as patch {row},{column}, read {where}"
+    caption = (
+        f"{found.picture.name}. Left: what the model saw, the patch outlined. Right: the chance "
+        f"that a patch belongs to the same object, as the {found.row} probe reads it from the "
+        f"residual stream {where}; fitted on {found.fitted_on}. Below: the same at every point.",
+        f"{found.model_label}. {CLAIM}",
+        found.caution,
+    )
+    figure = SameObjectFigure(
+        found.picture,
+        found.placement,
+        found.same.row(query, at),
+        patch_box(found.placement, grid, row, column),
+        title,
+        tuple(line for line in caption if line),
+        tuple(
+            (f"L{one - 1}" if one else "embedding", found.same.row(query, one)) for one in points
+        ),
+    )
+    about = json.dumps(bound_sidecar(found, query), ensure_ascii=False)
+    return render(same_object_chart(figure), kind, title, about)  # type: ignore[arg-type]
 
 
 def bound_sidecar(found: BoundPicture, query: int) -> dict[str, Any]:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from analytics.models.registry import LoadedModel
     from analytics.serve.state import Services
 
-SCENE_SIZE = 224
-
 
 @dataclass(frozen=True, eq=False)
 class BindingSubject:
@@ -40,31 +38,25 @@ def binding_subject(
 
     Args:
         here: the server's services.
-        params: `scene` (family and seed), else `picture` (SHA-256).
+        params: `scene` (family and seed), else `picture` (SHA-256) and `marks` (id of the objects
+            that somebody marked on it) or None.
         loaded: the model; scenes are made for its grid.
 
     Raises:
-        ValueError: the server does not hold the picture.
+        ValueError: the server does not hold the picture or its marks, or these are of another.
     """
     if params.get("scene"):
         image = _scene(params, loaded)
         return BindingSubject(_keep(here, image), image.instances, image.name)
-    return BindingSubject(here.pictures.get(params["picture"]))
+    picture = here.pictures.get(params["picture"])
+    if not params.get("marks"):
+        return BindingSubject(picture)
+    from analytics.serve.marks import find_marks
 
-
-def scene_grid(loaded: LoadedModel) -> tuple[int, int]:
-    """Side of scenes for a model and side of its patches on them, in pixels.
-
-    Scenes have the model's input size where they can be made in it, so that patches lie on them
-    as the families of copies need it.
-    """
-    from analytics.io.scenes import LARGEST_SIZE, LEAST_SIZE
-
-    side, patch = loaded.input_size[0], loaded.patch_size or 14
-    square = loaded.input_size[0] == loaded.input_size[1]
-    if square and LEAST_SIZE <= side <= LARGEST_SIZE and patch >= 2 and side % patch == 0:
-        return side, patch
-    return SCENE_SIZE, 14
+    marks = find_marks(here, params["marks"])
+    if marks.picture != picture.sha256:
+        raise ValueError(f"expected marks of {picture.name}, got those of another picture")
+    return BindingSubject(picture, marks.instances)
 
 
 def binding_model(here: Services, params: Mapping[str, Any]) -> LoadedModel:
@@ -80,6 +72,7 @@ def binding_model(here: Services, params: Mapping[str, Any]) -> LoadedModel:
 
 def _scene(params: Mapping[str, Any], loaded: LoadedModel) -> AnnotatedImage:
     from analytics.io.scenes import make_scene
+    from analytics.studies.binding_images import scene_grid
 
     family, seed = params["scene"]
     size, patch = scene_grid(loaded)

@@ -1,26 +1,27 @@
-"""Jobs of the Binding page: fit probes on made scenes, and read a picture with one of them."""
+"""Jobs of the Binding page: fit probes on pictures with masks, and read a picture with one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from analytics.jobs.queue import Report, Work
-from analytics.serve.binding_subject import binding_model, binding_subject, scene_grid
+from analytics.serve.binding_subject import binding_model, binding_subject
 from analytics.serve.importance_work import KEEP_RESULTS
 from analytics.store.results import content_key
 from analytics.types import Fit, Picture, Placement, Provenance
 
 if TYPE_CHECKING:
     from analytics.capture.sites import SiteMap
+    from analytics.io.annotated import AnnotatedSource
     from analytics.models.binding_probes import BindingProbe
     from analytics.models.registry import LoadedModel
     from analytics.serve.state import Services
+    from analytics.studies.binding_choices import BindingChoices
     from analytics.studies.binding_map import SameObjectMap
     from analytics.studies.binding_record import Binding
 
@@ -29,8 +30,7 @@ KEEP_FEATURES = 2
 """Features of 480 scenes take 0.3 GB: those of the last two sets stay."""
 
 SHIPPED = "shipped"
-SHIPPED_FILE = "binding_vit_small_patch14.safetensors"
-"""Probes of the bundled model, in the folder of its weights."""
+"""In place of a result's key: the probes that come with the app."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,14 @@ class BoundPicture:
 def binding_work(here: Services) -> Work:
     """The job kind `binding`: fit probes and keep them unit by unit; the result is the key.
 
-    Parameters: `model`, `checkpoint`, `size`, `fit`, `whole` (all probes on many scenes, instead
-    of the preview), `seed` (of the scenes) and `job` (the job's own key, by which the page finds
-    partial results).
+    Parameters: `model`, `checkpoint`, `size`, `fit`, `whole` (all probes on many pictures, instead
+    of the preview), `seed` (of the scenes, or of the draw out of a set) and `job` (the job's own
+    key, by which the page finds partial results). If given, `data` (id of an annotated set in
+    place of made scenes), `purity` and `count_background` (see `BindingChoices`).
     """
 
     def work(params: Mapping[str, Any], report: Report) -> str:
-        from analytics.io.scenes import scene_sources
         from analytics.studies.binding import measure_binding
-        from analytics.studies.binding_choices import PREVIEW, BindingChoices
         from analytics.studies.binding_features import StreamReader
 
         report(0, 0, "loading the model")
@@ -83,12 +82,10 @@ def binding_work(here: Services) -> Work:
         report(0, 0, "finding where the model attends")
         # A model without one grid is refused before scenes are made.
         sites = StreamReader(loaded).sites
-        size, patch = scene_grid(loaded)
-        count = WHOLE_SCENES if params["whole"] else PREVIEW_SCENES
         record = measure_binding(
             loaded,
-            scene_sources(count, int(params["seed"]), size, patch=patch),
-            replace(BindingChoices() if params["whole"] else PREVIEW, fit=params["fit"]),
+            _study_sources(here, params, loaded),
+            _choices(params),
             here.binding,
             here.binding_features,
             report,
@@ -100,6 +97,34 @@ def binding_work(here: Services) -> Work:
         return record.id
 
     return work
+
+
+def _study_sources(
+    here: Services, params: Mapping[str, Any], loaded: LoadedModel
+) -> Sequence[AnnotatedSource]:
+    """The pictures that probes are fitted on: made scenes, or those of an annotated set."""
+    from analytics.io.scenes import scene_sources
+    from analytics.serve.annotated_sets import open_set, set_sources
+    from analytics.studies.binding_images import scene_grid
+
+    count, seed = WHOLE_SCENES if params["whole"] else PREVIEW_SCENES, int(params["seed"])
+    if params.get("data"):
+        return set_sources(open_set(here, str(params["data"])), count, seed)
+    size, patch = scene_grid(loaded)
+    return scene_sources(count, seed, size, patch=patch)
+
+
+def _choices(params: Mapping[str, Any]) -> BindingChoices:
+    """All probes or the preview, with what the parameters say of patches."""
+    from analytics.studies.binding_choices import PREVIEW, BindingChoices
+
+    chosen = BindingChoices() if params["whole"] else PREVIEW
+    return replace(
+        chosen,
+        fit=params["fit"],
+        purity=float(params.get("purity", chosen.purity)),
+        count_background=bool(params.get("count_background", chosen.count_background)),
+    )
 
 
 def bound_work(here: Services) -> Work:
@@ -135,7 +160,7 @@ def bound_work(here: Services) -> Work:
 
 def bound_key(loaded: LoadedModel, params: Mapping[str, Any]) -> str:
     """The id of a picture as a probe reads it."""
-    names = ("picture", "scene", "fit", "study", "row")
+    names = ("picture", "scene", "marks", "fit", "study", "row")
     model = [loaded.spec.id, loaded.weights_sha256, list(loaded.input_size), loaded.dtype]
     return content_key({"bound": 1, "model": model, **{name: params.get(name) for name in names}})
 
@@ -158,7 +183,7 @@ def _read(
     same = same_object_map(probe, loaded, picture, None, fit, sites)
     placement = place(picture.height, picture.width, fit, *loaded.input_size)
     mask = None if subject.instances is None else fit_mask(subject.instances, placement)
-    asked = {name: params.get(name) for name in ("fit", "scene", "study", "row")}
+    asked = {name: params.get(name) for name in ("fit", "scene", "marks", "study", "row")}
     return BoundPicture(
         id="",
         study=params["study"],
@@ -191,10 +216,11 @@ def find_probe(
     Raises:
         ValueError: there is none of that name, or it was fitted on another model.
     """
+    from analytics.studies.binding_ready import ready_probes
     from analytics.studies.binding_record import load_binding_probes
 
     if study == SHIPPED:
-        found, words = shipped_probes(loaded.weights_sha256), "made scenes (it comes with the app)"
+        found, words = ready_probes(loaded) or {}, "made scenes (it comes with the app)"
         if row in found and "train_images" in found[row].about:
             words = f"{found[row].about['train_images']} made scenes (it comes with the app)"
     else:
@@ -206,35 +232,27 @@ def find_probe(
             )
         seed = record.seeds[0] if record is not None else 0
         found = load_binding_probes(here.binding, study, seed) if record is not None else {}
-        words = fitted_words(record) if record is not None else ""
+        words = fitted_words(record, set_name(here, study)) if record is not None else ""
     if row not in found:
         raise ValueError(f"the {row} probe is no longer kept by the server; fit it again")
     return found[row], words
 
 
-def fitted_words(record: Binding) -> str:
-    """What the probes of a result learned from."""
+def fitted_words(record: Binding, name: str = "") -> str:
+    """What the probes of a result learned from: made scenes, or pictures of the set `name`."""
     train = sum(one.part == "train" for one in record.images)
-    return f"{train} made scenes"
+    if any(record.families):
+        return f"{train} made scenes"
+    return f"{train} pictures of {name}" if name else f"{train} annotated pictures"
 
 
-def shipped_probes(weights_sha256: str | None = None) -> dict[str, BindingProbe]:
-    """The probes that come with the app, by name; none for other weights or without the file."""
-    from analytics.models.binding_probes import read_probes
+def set_name(here: Services, study: str) -> str:
+    """What the annotated set of a result is called; empty for scenes, or where it is unknown."""
+    from analytics.serve.annotated_sets import kept_set
 
-    path = shipped_path()
-    try:
-        probes, about = read_probes(path) if path.is_file() else ({}, {})
-    except ValueError:
-        return {}
-    return probes if weights_sha256 in (None, about.get("weights_sha256", weights_sha256)) else {}
-
-
-def shipped_path() -> Path:
-    """Where probes of the bundled model lie, if there are any."""
-    from analytics.models.bundled import weights_folder
-
-    return weights_folder() / SHIPPED_FILE
+    request = (here.binding.plan(study) or {}).get("request") or {}
+    kept = kept_set(here, str(request.get("data") or ""))
+    return kept.name if kept is not None else ""
 
 
 def find_binding(here: Services, job: str) -> str | None:

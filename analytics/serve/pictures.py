@@ -75,7 +75,7 @@ async def upload(here: Services, request: Request) -> Response:
         Problem: 413 for too many bytes, found before or while they come.
         ValueError: no picture that can be read.
     """
-    data = await _body(request, here.pictures.limits.max_bytes)
+    data = await body_of(request, here.pictures.limits.max_bytes)
     name = request.query_params.get("name") or "picture"
     picture = await run_in_threadpool(_store, here, data, name)
     answer = {
@@ -93,8 +93,12 @@ def _store(here: Services, data: bytes, name: str) -> Picture:
         return here.pictures.put(data, name)
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The request's body; reading stops as soon as there is too much of it."""
+async def body_of(request: Request, most: int) -> bytes:
+    """The request's body; reading stops as soon as there is too much of it.
+
+    Raises:
+        Problem: 413 for more than `most` bytes.
+    """
     declared = request.headers.get("content-length", "0")
     too_large = Problem(413, f"expected at most {most / 2**20:g} MiB; send a smaller picture")
     if not declared.isdecimal() or int(declared) > most:

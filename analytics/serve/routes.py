@@ -10,7 +10,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from analytics.serve import binding, flow, importance, lens, patterns, pictures, profile, pruned
+from analytics.serve import (
+    annotated,
+    attending,
+    binding,
+    finding,
+    flow,
+    importance,
+    lens,
+    marks,
+    patterns,
+    pictures,
+    profile,
+    pruned,
+    removing,
+    subspace,
+    twins,
+)
 from analytics.serve.guard import Handler, Problem, guarded
 from analytics.serve.state import Services, services
 
@@ -59,8 +75,34 @@ def routes(get: Callable[[], Services] = services) -> list[Route]:
         _route("/atlas/bound/{token}/reads", get, binding.reads),
         _route("/atlas/bound/{token}/mask", get, binding.mask),
         _route("/atlas/bound/{token}/export/{kind}", get, binding.export_map),
+        _route("/atlas/annotated/{token}", get, annotated.describe),
+        _route("/atlas/annotated/{token}/picture/{number}", get, annotated.picture),
+        _route("/atlas/annotated/{token}/tile/{number}", get, annotated.tile),
+        _route("/atlas/annotated/{token}/export/{kind}", get, annotated.export),
+        _route("/atlas/attending/{token}", get, attending.describe),
+        _route("/atlas/attending/{token}/export/{kind}", get, attending.export),
+        _route("/atlas/finding/{token}", get, finding.describe),
+        _route("/atlas/finding/{token}/masks", get, finding.masks),
+        _route("/atlas/finding/{token}/mask", get, finding.mask),
+        _route("/atlas/finding/{token}/export/{kind}", get, finding.export),
+        _route("/atlas/finding-scenes/{token}", get, finding.describe_scenes),
+        _route("/atlas/finding-scenes/{token}/export/{kind}", get, finding.export_means),
+        _route("/atlas/subspace/{token}", get, subspace.describe),
+        _route("/atlas/subspace/{token}/places", get, subspace.places),
+        _route("/atlas/subspace/{token}/mask", get, subspace.mask),
+        _route("/atlas/subspace/{token}/export/{kind}", get, subspace.export),
+        _route("/atlas/ablation/{token}", get, removing.describe),
+        _route("/atlas/ablation/{token}/export/{kind}", get, removing.export),
+        _route("/atlas/edited/{token}", get, removing.describe_edited),
+        _route("/atlas/edited/{token}/export/{kind}", get, removing.export_maps),
+        _route("/atlas/twins/{token}", get, twins.describe),
+        _route("/atlas/twins/{token}/part/{name}", get, twins.part),
+        _route("/atlas/twins/{token}/export/{kind}", get, twins.export),
         _route("/atlas/pruned/{token}", get, pruned.download),
         _route("/atlas/picture/{token}", get, pictures.show),
+        _route("/atlas/marks/{token}", get, marks.put, ("PUT",)),
+        _route("/atlas/marked/{token}", get, marks.download),
+        _route("/atlas/marked/{token}/labels", get, marks.labels),
         _route("/atlas/upload", get, pictures.upload, ("PUT",)),
         _route("/atlas/{rest:path}", get, unknown, _EVERY_METHOD),
     ]

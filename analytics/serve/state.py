@@ -7,7 +7,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analytics.jobs.queue import JobQueue
 from analytics.serve.cache import BoundedCache, RecordCache
@@ -52,7 +52,8 @@ class Services:
     `encoded` holds pictures as the browser gets them, (bytes, media type). `importance` keeps
     results on disk and `importances` those in use, by key and number of parts; `profile` and
     `profiles`, `patterns` and `atlases`, `binding` and
-    `bindings` likewise. `flows` and `bounds` are held in memory alone, by id.
+    `bindings` likewise. `flows` and `bounds` are held in memory alone, by id, and `views`, by
+    the key of the job that made them.
     """
 
     data_dir: Path
@@ -75,6 +76,9 @@ class Services:
     binding_features: ResultStore
     bindings: BoundedCache[Binding]
     bounds: BoundedCache[BoundPicture]
+    discovery: ResultStore
+    ablations: ResultStore
+    views: BoundedCache[Any]
     decoding: threading.BoundedSemaphore
 
     def close(self) -> None:
@@ -94,13 +98,20 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
     """
     from analytics.models.pool import ModelPool
     from analytics.serve import (
+        ablation_work,
+        annotated_work,
+        attending_work,
         binding_work,
+        finding_work,
         flow_work,
         importance_work,
         patterns_work,
         profile_work,
         search_work,
+        subspace_work,
+        twins_work,
     )
+    from analytics.serve.view_work import view_work
     from analytics.serve.work import attend_work
 
     chosen = settings or Settings()
@@ -135,6 +146,9 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
         binding_features=ResultStore(data_dir / "binding-features"),
         bindings=BoundedCache(chosen.study_cache_bytes),
         bounds=BoundedCache(chosen.study_cache_bytes),
+        discovery=ResultStore(data_dir / "discovery"),
+        ablations=ResultStore(data_dir / "ablations"),
+        views=BoundedCache(chosen.study_cache_bytes),
         decoding=threading.BoundedSemaphore(2),
     )
     jobs.register("attend", attend_work(made))
@@ -149,6 +163,18 @@ def make_services(data_dir: Path, settings: Settings | None = None) -> Services:
     jobs.register("patterns", patterns_work.patterns_work(made))
     jobs.register("binding", binding_work.binding_work(made))
     jobs.register("bound", binding_work.bound_work(made))
+    for kind, make in {
+        "ablation": ablation_work.make_ablation,
+        "annotated": annotated_work.make_annotated,
+        "edited": ablation_work.make_edited,
+        "finding": finding_work.make_finding,
+        "finding-scenes": finding_work.make_finding_scenes,
+        "scene-link": attending_work.make_scene_link,
+        "picture-link": attending_work.make_picture_link,
+        "subspace": subspace_work.make_subspace,
+        "twins": twins_work.twins_maker(),
+    }.items():
+        jobs.register(kind, view_work(made, make))
     return made
 
 

@@ -35,7 +35,7 @@ CONTROL_PROBE: ProbeKind = "quadratic"
 
 def measure_binding(
     loaded: LoadedModel,
-    sources: Sequence[AnnotatedSource],
+    sources: Sequence[AnnotatedSource] | AnnotatedSet,
     choices: BindingChoices | None = None,
     store: ResultStore | None = None,
     features: ResultStore | None = None,
@@ -52,8 +52,8 @@ def measure_binding(
 
     Args:
         loaded: the model; its layers share one grid of patches.
-        sources: annotated pictures; one that cannot be read, or without two patches in objects,
-            is skipped with its reason.
+        sources: annotated pictures, or what `survey_annotated` made of them; one that cannot be
+            read, or without two patches in objects, is skipped with its reason.
         choices: probes, controls, seeds, how patches are drawn.
         store: where units are kept.
         features: where features are kept.
@@ -90,7 +90,7 @@ def measure_binding(
 
 def preview_binding(
     loaded: LoadedModel,
-    sources: Sequence[AnnotatedSource],
+    sources: Sequence[AnnotatedSource] | AnnotatedSet,
     store: ResultStore | None = None,
     features: ResultStore | None = None,
     progress: Progress | None = None,

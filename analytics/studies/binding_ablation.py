@@ -6,7 +6,7 @@ The residual stream is replaced at one point of a real forward pass; what follow
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from analytics.metrics.binding_subspace import (
     variance_share,
 )
 from analytics.store.provenance import make_provenance
-from analytics.store.results import content_key
+from analytics.store.results import ResultStore, content_key
 from analytics.studies.attend import Progress
 from analytics.studies.binding_ablation_passes import AblationPasses, ablation_subjects
 from analytics.studies.binding_ablation_record import (
@@ -28,9 +28,11 @@ from analytics.studies.binding_ablation_record import (
     AblationChoices,
     BindingAblation,
     SubspaceName,
+    load_ablation,
+    save_ablation,
 )
 from analytics.studies.binding_ablation_scores import EndScorer
-from analytics.studies.binding_edits import UNCHANGED
+from analytics.studies.binding_ablation_sweep import Sweep, run_sweep, unmeasured
 from analytics.studies.binding_features import StreamReader
 from analytics.studies.binding_images import survey_annotated
 from analytics.types import Provenance
@@ -53,6 +55,8 @@ def measure_ablation(
     progress: Progress | None = None,
     command: str = "",
     sites: SiteMap | None = None,
+    store: ResultStore | None = None,
+    partial: Callable[[BindingAblation], None] | None = None,
 ) -> BindingAblation:
     """Change the binding part of all patches at a point, and a control's as much.
 
@@ -66,6 +70,8 @@ def measure_ablation(
         progress: called with (done, total, what is being done); may raise to cancel.
         command: what was typed, for the provenance.
         sites: where the model attends, when already known.
+        store: where steps are kept as they are measured, and looked for first.
+        partial: called with the record as it stands after every step.
 
     Raises:
         ValueError: a probe of another model or without a matrix, no such point, no usable image,
@@ -80,63 +86,43 @@ def measure_ablation(
     """
     chosen, report = choices.checked(), progress or (lambda done, total, message: None)
     reader = StreamReader(loaded, sites)
-    _check_probe(probe, reader, chosen.point)
+    check_ablation_probe(probe, reader, chosen.point)
     found = survey_annotated(sources, report)
+    key = ablation_key(loaded, found.sha256s, probe, chosen)
+    if store is not None and (known := load_ablation(store, key)) is not None:
+        return known
     subjects, skipped = ablation_subjects(reader, found.sources, found.sha256s, chosen)
     report(0, 1, f"the unchanged model on {len(subjects)} pictures")
     passes = AblationPasses(reader, subjects, chosen.point)
     subspaces = _subspaces(probe, chosen, passes)
     scorer = _scorer(probe, passes, chosen)
-    clean = scorer.score(scorer.clean)
-    values, moved = _sweep(passes, scorer, subspaces, clean, chosen, report)
+    clean = scorer.score(scorer.clean).astype(np.float32)
+    values, moved = unmeasured(chosen, clean)
     held = [variance_share(passes.tokens, subspaces[name]) for name in chosen.subspaces]
     notes = _notes(subspaces, scorer, clean)
-    return BindingAblation(
-        id=ablation_key(loaded, found.sha256s, probe, chosen),
+    record = BindingAblation(
+        id=key,
         model_label=loaded.label,
         caution=loaded.caution,
         choices=chosen,
         subspaces=chosen.subspaces,
         steps=chosen.steps,
         dimension=subspaces["binding"].dimension,
-        values=values.astype(np.float32),
-        clean=clean.astype(np.float32),
-        moved=moved.astype(np.float32),
+        values=values,
+        clean=clean,
+        moved=moved,
         held=np.array(held, np.float32),
         images=tuple(one.name for one in subjects),
         skipped=(*found.skipped, *skipped),
         notes=notes,
         provenance=_provenance(loaded, passes, probe, chosen, command, notes),
     )
-
-
-def _sweep(
-    passes: AblationPasses,
-    scorer: EndScorer,
-    subspaces: dict[SubspaceName, Subspace],
-    clean: np.ndarray,
-    chosen: AblationChoices,
-    report: Progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Measures (S, T, measures, 3) and the energy moved (S, T) of every step."""
-    shape = (len(chosen.subspaces), len(chosen.steps))
-    # A step that changes nothing is the unchanged model, bit for bit.
-    values, moved = np.tile(clean, (*shape, 1, 1)), np.zeros(shape)
-    wanted = [
-        (row, at)
-        for row in range(shape[0])
-        for at, (edit, amount) in enumerate(chosen.steps)
-        if amount != UNCHANGED[edit]
-    ]
-    for done, (row, at) in enumerate(wanted, start=1):
-        name, (edit, amount) = chosen.subspaces[row], chosen.steps[at]
-        report(done, len(wanted) + 1, f"{edit} {amount:g} of the {name} subspace")
-        ends, moved[row, at] = passes.changed(
-            subspaces["binding"], subspaces[name], edit, amount, chosen.seed
-        )
-        values[row, at] = scorer.score(ends)
-    report(len(wanted) + 1, len(wanted) + 1, "done")
-    return values, moved
+    seen = partial or (lambda record: None)
+    seen(record)
+    record = run_sweep(Sweep(passes, scorer, subspaces, chosen, store, report, seen), record)
+    if store is not None:
+        save_ablation(store, record)
+    return record
 
 
 def ablation_key(
@@ -168,7 +154,17 @@ def binding_subspace(probe: BindingProbe, point: int, dimensions: int | None = N
     return Subspace(basis, probe.tensors["mean"][point], probe.tensors["spread"][point])
 
 
-def _check_probe(probe: BindingProbe, reader: StreamReader, point: int) -> None:
+def whole_stream(like: Subspace) -> Subspace:
+    """All directions of the stream that a subspace lies in."""
+    return Subspace(torch.eye(like.basis.shape[-1]), like.mean, like.spread)
+
+
+def check_ablation_probe(probe: BindingProbe, reader: StreamReader, point: int) -> None:
+    """See that a probe gives a subspace at a point and is a measure at the last.
+
+    Raises:
+        ValueError: a probe of another model or without a matrix, no such point, or NaN there.
+    """
     if probe.points != reader.layers + 1:
         raise ValueError(
             f"expected a probe with {reader.layers + 1} points for {reader.loaded.label}, got one "
@@ -191,6 +187,7 @@ def _subspaces(
         "binding": own,
         "random": random_subspace(own, chosen.seed),
         "principal": principal_subspace(passes.tokens, own),
+        "stream": whole_stream(own),
     }
     device = passes.reader.loaded.device
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from analytics.studies.binding_edits import Edit
 
-SubspaceName = Literal["binding", "random", "principal"]
+SubspaceName = Literal["binding", "random", "principal", "stream"]
+"""`stream` is the whole of it: its edits move their own energy and not that of the binding part."""
+
 SUBSPACES: tuple[SubspaceName, ...] = ("binding", "random", "principal")
 ABLATION_MEASURES = ("auc_matched", "knn_objects", "knn_classes", "cosine")
 
@@ -58,8 +60,9 @@ class AblationChoices:
         """
         if not self.steps or not all(0 <= amount <= 1 for _, amount in self.steps):
             raise ValueError(f"expected ratios and alphas of 0 to 1, got {self.steps}")
-        if not self.subspaces or not set(self.subspaces) <= set(SUBSPACES):
-            raise ValueError(f"expected subspaces of {SUBSPACES}, got {self.subspaces}")
+        known = get_args(SubspaceName)
+        if not self.subspaces or not set(self.subspaces) <= set(known):
+            raise ValueError(f"expected subspaces of {known}, got {self.subspaces}")
         least = min(self.patches - 1, self.neighbours, self.draws)
         if least < 1 or (self.dimensions is not None and self.dimensions < 1):
             raise ValueError(
@@ -76,8 +79,9 @@ class BindingAblation:
     S subspaces, T `steps` (an edit and its amount). `values` is float32 (S, T, measures, 3):
     value, low and high over images of each of `ABLATION_MEASURES`, `clean` (measures, 3) of the
     unchanged model, NaN where unknown; `moved` float32 (S, T), the mean over images of the energy
-    moved as a share of the patches' variance, equal in all subspaces unless a control has nothing
-    to move; `held` (S,) the share of the patches' variance that each subspace holds.
+    moved as a share of the patches' variance, equal in all subspaces but the whole stream unless
+    a control has nothing to move, and NaN for a step that is not measured yet; `held` (S,) the
+    share of the patches' variance that each subspace holds.
 
     `auc_matched` is the distance-matched AUC of the probe at the last point; `knn_objects` the
     mIoU of a leave-one-out k-NN vote for the object within each image, `knn_classes` of a vote
@@ -100,6 +104,16 @@ class BindingAblation:
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     provenance: Provenance
+
+    @property
+    def done(self) -> int:
+        """Steps of subspaces that are measured."""
+        return int(np.isfinite(self.moved).sum())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all steps are measured."""
+        return self.done == self.moved.size
 
     def curve(self, subspace: str, edit: str, measure: str) -> np.ndarray:
         """Amount, value, low and high along one edit, (amounts, 4), as they were asked for.
@@ -161,8 +175,10 @@ def save_ablation(store: ResultStore, record: BindingAblation) -> None:
 
 
 def load_ablation(store: ResultStore, key: str) -> BindingAblation | None:
-    """What `save_ablation` kept; None where there is nothing."""
-    for _, arrays, about in store.parts(key):
+    """What `save_ablation` kept; None where there is nothing, or only some of the steps."""
+    for part, arrays, about in store.parts(key):
+        if part:
+            return None
         given = json.loads(json.dumps(about))
         choices: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value

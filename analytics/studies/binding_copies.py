@@ -40,7 +40,9 @@ class BindingCopies:
     `largest` (V, P): the largest difference of any value over the largest value of these tokens.
     P(same object) by the probe, float32 (V, P), NaN without a probe: `twins` of patches at the
     same place in two copies, `between` of all patches of two copies, `within` of two patches of
-    one copy. A difference below `ROUNDING` in `largest` is rounding: see `measure_copies`.
+    one copy. `cosines` (V, P): mean of 1 - cosine of such tokens. A difference below `ROUNDING` in
+    `largest` is rounding: see `measure_copies`. A model that adds no position embedding has NaN
+    for the second variant.
     """
 
     model_label: str
@@ -51,6 +53,7 @@ class BindingCopies:
     identical: bool
     differences: np.ndarray
     largest: np.ndarray
+    cosines: np.ndarray
     twins: np.ndarray
     between: np.ndarray
     within: np.ndarray
@@ -80,8 +83,8 @@ def measure_copies(
         purity: least share of the copy's pixels in its patches.
 
     Raises:
-        ValueError: fewer than two copies, copies without a patch in common, no learned position
-            embedding, a probe of another model, or layers without one grid.
+        ValueError: fewer than two copies, copies without a patch in common, a probe of another
+            model, or layers without one grid.
 
     Known answer: without position embedding, patches whose pixels are equal have equal tokens at
     every point. At the embedding that holds bit for bit; behind it to rounding (`ROUNDING`),
@@ -90,7 +93,10 @@ def measure_copies(
     report = progress or (lambda done, total, message: None)
     reader = StreamReader(loaded, sites)
     _check_probe(probe, reader)
-    bare = StreamReader(replace(loaded, module=without_positions(loaded.module)), reader.sites)
+    bare = None
+    if has_positions(loaded.module):
+        stripped = replace(loaded, module=without_positions(loaded.module))
+        bare = StreamReader(stripped, reader.sites)
     placement, grid = (
         place(image.height, image.width, "crop", *loaded.input_size),
         reader.layout.grid,
@@ -102,9 +108,10 @@ def measure_copies(
     rows = []
     for number, one in enumerate((reader, bare)):
         report(number, len(VARIANTS), VARIANTS[number])
-        rows.append(_measured(one, fitted, patches, probe))
+        missing = [(float("nan"),) * 6] * (reader.layers + 1)
+        rows.append(_measured(one, fitted, patches, probe) if one else missing)
     report(len(VARIANTS), len(VARIANTS), "done")
-    tables = np.array(rows, np.float32)  # V P 5
+    tables = np.array(rows, np.float32)  # V P 6
     identical = _identical(fitted, patches, grid)
     notes = _notes(loaded.module, aligned, identical)
     return BindingCopies(
@@ -116,9 +123,10 @@ def measure_copies(
         identical,
         differences=tables[..., 0],
         largest=tables[..., 1],
-        twins=tables[..., 2],
-        between=tables[..., 3],
-        within=tables[..., 4],
+        cosines=tables[..., 2],
+        twins=tables[..., 3],
+        between=tables[..., 4],
+        within=tables[..., 5],
         notes=notes,
         provenance=make_provenance(
             command,
@@ -151,6 +159,11 @@ def _measured(
     )
     points = enumerate(streams.points)
     return [_compare(tokens[0].cpu(), patches, probe, point) for point, tokens in points]
+
+
+def has_positions(module: nn.Module) -> bool:
+    """Whether a model adds a position embedding to its tokens that can be taken away."""
+    return isinstance(getattr(module, "pos_embed", None), Tensor)
 
 
 def without_positions(module: nn.Module) -> nn.Module:
@@ -235,7 +248,7 @@ def _identical(fitted: np.ndarray, patches: np.ndarray, grid: PatchGrid) -> bool
 def _compare(
     tokens: Tensor, patches: np.ndarray, probe: BindingProbe | None, point: int
 ) -> tuple[float, ...]:
-    """Difference, largest difference, and P(same) of twins, between and within copies."""
+    """Difference, largest difference, 1 - cosine, and P(same) of twins, between and within."""
     own = tokens.float()[torch.from_numpy(patches).long()]  # copies, m, d
     first, second = torch.triu_indices(len(own), len(own), 1)
     apart = (own[first] - own[second]).double()
@@ -243,7 +256,10 @@ def _compare(
     mean = (norms[first] + norms[second]) / 2
     difference = float((apart.norm(dim=-1) / mean.clamp(min=1e-30)).mean())
     largest = float(apart.abs().max() / own.abs().max().clamp(min=1e-30))
-    return difference, largest, *_chances(own, first, second, probe, point)
+    # From the difference of the directions: 1 - cosine itself would round small angles away.
+    turned = own.double() / norms.clamp(min=1e-30)[..., None]
+    cosine = float(((turned[first] - turned[second]) ** 2).sum(-1).mean() / 2)
+    return difference, largest, cosine, *_chances(own, first, second, probe, point)
 
 
 def _chances(
@@ -266,6 +282,8 @@ def _chances(
 
 def _notes(module: nn.Module, aligned: bool, identical: bool) -> tuple[str, ...]:
     notes = []
+    if not has_positions(module):
+        notes.append("This model adds no position embedding to its tokens: there is one curve.")
     if not aligned:
         notes.append(
             "The copies lie differently on the patches: their tokens differ from the start."

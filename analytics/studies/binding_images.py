@@ -17,6 +17,7 @@ from analytics.types import PatchGrid
 
 if TYPE_CHECKING:
     from analytics.io.annotated import AnnotatedImage, AnnotatedSource
+    from analytics.models.registry import LoadedModel
 
 HELD_BYTES = 2**29
 """Images that are kept in memory between the look at a set and its use; others are read twice."""
@@ -77,13 +78,15 @@ class _Held:
 
 
 def survey_annotated(
-    sources: Sequence[AnnotatedSource], progress: Progress | None = None
+    sources: Sequence[AnnotatedSource] | AnnotatedSet, progress: Progress | None = None
 ) -> AnnotatedSet:
-    """Read every image once to know what it holds.
+    """Read every image once to know what it holds; a set that was surveyed stays as it is.
 
     Raises:
         ValueError: there is none, or none can be read.
     """
+    if isinstance(sources, AnnotatedSet):
+        return sources
     if not sources:
         raise ValueError("expected annotated pictures, got none; make scenes or open a folder")
     report = progress or (lambda done, total, message: None)
@@ -108,6 +111,25 @@ def survey_annotated(
         raise ValueError(f"expected pictures that can be read, got none: {skipped[0][1]}")
     held, names, families = zip(*kept.values(), strict=True)
     return AnnotatedSet(held, names, tuple(kept), families, tuple(skipped), len(sources))
+
+
+def scene_grid(loaded: LoadedModel) -> tuple[int, int]:
+    """Side of scenes and of a patch on them in pixels: the model's own, or a multiple of both.
+
+    A multiple keeps copies on the patches when the scene is brought to a small input. An input
+    that is no square of whole patches, or larger than scenes are made, gets 224 pixels.
+
+    Known answer: 160 pixels in patches of 16 give scenes of 320 in patches of 32.
+    """
+    from analytics.io.scenes import LARGEST_SIZE, LEAST_SIZE
+
+    (height, width), patch = loaded.input_size, loaded.patch_size
+    if patch is None or height != width or height % patch:
+        return 224, 14
+    times = -(-LEAST_SIZE // height)
+    if times * height > LARGEST_SIZE or times * patch < 2:
+        return 224, 14
+    return times * height, times * patch
 
 
 def draw_patches(

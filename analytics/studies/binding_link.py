@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analytics.io.fitting import normalise
-from analytics.metrics.binding import pair_set
+from analytics.metrics.binding import PairSet, pair_set
 from analytics.metrics.binding_attention import correlations, object_head_auc, top_key_share
 from analytics.studies.attend import Progress
 from analytics.studies.binding_choices import BindingChoices
-from analytics.studies.binding_images import AnnotatedSet, draw_patches
+from analytics.studies.binding_images import AnnotatedSet, DrawnPatches, draw_patches
 from analytics.studies.binding_record import LINKS
+from analytics.types import TokenLayout
 
 if TYPE_CHECKING:
     from analytics.capture.recording import Heads
@@ -23,6 +25,29 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 48
 BATCH = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LinkPairs:
+    """Attention of every head, and a probe's score, between the drawn patches of N images.
+
+    `attention` maps a layer with plain attention between patches to float32
+    (heads + 1, N, n, n), the mean over heads last; `scores` is float32 (layers, N, n, n), log odds
+    on the input of each layer, NaN where there is no score. `hits` maps a layer to the share of
+    each image's queries whose most attended other patch lies in the same object, float64
+    (N, heads + 1), and the number of queries, int64 (N,). `objects` is int32
+    (N, rows, columns), 0 for none. `rows` are the images, and `skipped` the name and the reason of
+    those that could not be taken.
+    """
+
+    layout: TokenLayout
+    pairs: PairSet
+    attention: dict[int, np.ndarray]
+    scores: np.ndarray
+    hits: dict[int, tuple[np.ndarray, np.ndarray]]
+    objects: np.ndarray
+    rows: tuple[int, ...]
+    skipped: tuple[tuple[str, str], ...]
 
 
 def attention_link(
@@ -36,8 +61,48 @@ def attention_link(
 ) -> dict[str, np.ndarray]:
     """Correlate attention between the drawn patches with a probe's score and with the truth.
 
-    A pair's attention is the mean of both directions; its score is the probe's on the input of
-    the layer. Pairs of all images are taken together.
+    Pairs of all images are taken together. Arguments are those of `gather_link`.
+
+    Returns:
+        Each of `LINKS` as float32 (layers, heads + 1), the mean over heads last; NaN for a layer
+        without plain attention between patches. `top_share` is over all patches of the images.
+    """
+    report = progress or (lambda done, total, message: None)
+    link = gather_link(loaded, found, rows, probe, chosen, report, sites)
+    report(len(link.rows), len(link.rows), "correlating attention with the probe")
+    heads = max((len(one) for one in link.attention.values()), default=1)
+    result = {n: np.full((len(link.scores), heads), np.nan, np.float32) for n in LINKS}
+    for layer, attention in link.attention.items():
+        own = slice(0, len(attention))
+        flat = pair_attention(attention, link.pairs)
+        others = {"score": link.pairs.scores(link.scores[layer]), "truth": link.pairs.truth}
+        for name, other in others.items():
+            pearson, rank = correlations(flat, other)
+            result[f"{name}_pearson"][layer, own] = pearson
+            result[f"{name}_rank"][layer, own] = rank
+        result["auc"][layer, own] = object_head_auc(attention, link.pairs)
+        result["top_share"][layer, own] = _weighted(*link.hits[layer])
+    return result
+
+
+def pair_attention(attention: np.ndarray, pairs: PairSet) -> np.ndarray:
+    """A pair's attention, the mean of both directions, (heads, M), out of (heads, N, n, n)."""
+    both = (attention + attention.swapaxes(-1, -2)) / 2
+    return np.stack([pairs.scores(one) for one in both])
+
+
+def gather_link(
+    loaded: LoadedModel,
+    found: AnnotatedSet,
+    rows: Sequence[int],
+    probe: BindingProbe,
+    chosen: BindingChoices,
+    progress: Progress | None = None,
+    sites: SiteMap | None = None,
+) -> LinkPairs:
+    """Run the model over images and keep attention and scores between their drawn patches.
+
+    A pair's score is the probe's on the input of the layer.
 
     Args:
         loaded: the model.
@@ -49,29 +114,28 @@ def attention_link(
         progress: called with (done, total, what is being done); may raise to cancel.
         sites: where the model attends, when already known.
 
-    Returns:
-        Each of `LINKS` as float32 (layers, heads + 1), the mean over heads last; NaN for a layer
-        without plain attention between patches. `top_share` is over all patches of the images.
+    Raises:
+        ValueError: a probe of another model, layers without one grid, or no image with two
+            patches in objects.
     """
     report = progress or (lambda done, total, message: None)
     gathered = _Gathered(loaded, probe, sites)
-    rows = list(rows)[:MOST_IMAGES]
-    for first in range(0, len(rows), BATCH):
-        report(first, len(rows), f"attention of {first} of {len(rows)} pictures")
-        some = rows[first : first + BATCH]
-        drawn = []
-        for row in some:
-            image = found.sources[row].load()
-            size, grid = loaded.input_size, gathered.layout.grid
+    drawn: list[DrawnPatches] = []
+    taken: list[int] = []
+    skipped: list[tuple[str, str]] = []
+    for row in list(rows)[:MOST_IMAGES]:
+        image, size, grid = found.sources[row].load(), loaded.input_size, gathered.layout.grid
+        try:
             drawn.append(draw_patches(image, found.sha256s[row], size, grid, chosen))
-        gathered.add(
-            np.stack([normalise(one.fitted, loaded.mean, loaded.std) for one in drawn]),
-            np.stack([one.patches for one in drawn]),
-            np.stack([one.objects for one in drawn]),
-            np.stack([one.whole for one in drawn]),
-        )
-    report(len(rows), len(rows), "correlating attention with the probe")
-    return gathered.tables()
+            taken.append(row)
+        except ValueError as error:
+            skipped.append((found.names[row], str(error)))
+    if not taken:
+        raise ValueError(f"expected a picture with objects, got none: {skipped[0][1]}")
+    for first in range(0, len(drawn), BATCH):
+        report(first, len(drawn), f"attention of {first} of {len(drawn)} pictures")
+        gathered.add(drawn[first : first + BATCH])
+    return gathered.joined(tuple(taken), tuple(skipped))
 
 
 class _Gathered:
@@ -86,18 +150,23 @@ class _Gathered:
         self._attention: list[dict[int, np.ndarray]] = []  # per batch: layer -> heads b n n
         self._scores: list[np.ndarray] = []  # per batch: layers b n n
         self._hits: dict[int, list[tuple[np.ndarray, int]]] = {}
-        self._objects: list[np.ndarray] = []
-        self._patches: list[np.ndarray] = []
+        self._drawn: list[DrawnPatches] = []
+        if probe.points != self._reader.layers + 1:
+            raise ValueError(
+                f"expected a probe with {self._reader.layers + 1} points for {loaded.label}, got "
+                f"one with {probe.points}; fit probes on this model"
+            )
 
-    def add(
-        self, pixels: np.ndarray, patches: np.ndarray, objects: np.ndarray, whole: np.ndarray
-    ) -> None:
+    def add(self, drawn: Sequence[DrawnPatches]) -> None:
         """Run a batch of pictures."""
         import torch
 
         from analytics.capture.recording import capture
 
-        taken = np.maximum(patches, 0)
+        loaded = self._loaded
+        pixels = np.stack([normalise(one.fitted, loaded.mean, loaded.std) for one in drawn])
+        taken = np.maximum(np.stack([one.patches for one in drawn]), 0)
+        whole = [one.whole for one in drawn]
         attention: dict[int, np.ndarray] = {}
 
         def reduce(heads: Heads) -> None:
@@ -107,17 +176,15 @@ class _Gathered:
                 full = heads.attention()[:, 0, :, start:, start:].cpu().numpy()  # b heads q k
                 attention[layer] = self._look(layer, full, taken, whole)
 
-        batch = torch.from_numpy(pixels).to(self._loaded.device)
-        batch = batch.to(getattr(torch, self._loaded.dtype))
-        with torch.no_grad(), capture(self._loaded.module, self._reader.sites, reduce=reduce):
+        batch = torch.from_numpy(pixels).to(loaded.device, getattr(torch, loaded.dtype))
+        with torch.no_grad(), capture(loaded.module, self._reader.sites, reduce=reduce):
             streams = self._reader.read(batch, with_queries=self._probe.kind == "next_qk")
         self._attention.append(attention)
         self._scores.append(self._score(streams.points, streams.queries, taken))
-        self._objects.append(objects)
-        self._patches.append(patches)
+        self._drawn += [one._replace(fitted=one.fitted[:0]) for one in drawn]
 
     def _look(
-        self, layer: int, full: np.ndarray, taken: np.ndarray, whole: np.ndarray
+        self, layer: int, full: np.ndarray, taken: np.ndarray, whole: Sequence[np.ndarray]
     ) -> np.ndarray:
         """Attention between the drawn patches, (heads + 1, b, n, n), the mean over heads last."""
         full = np.concatenate([full, full.mean(1, keepdims=True)], axis=1)
@@ -142,27 +209,29 @@ class _Gathered:
             found.append(self._probe.logits(read, read, layer).numpy())
         return np.stack(found)
 
-    def tables(self) -> dict[str, np.ndarray]:
-        """All links, head by head."""
-        objects, patches = np.concatenate(self._objects), np.concatenate(self._patches)
+    def joined(self, rows: tuple[int, ...], skipped: tuple[tuple[str, str], ...]) -> LinkPairs:
+        """All batches as one."""
+        objects = np.stack([one.objects for one in self._drawn])
+        patches = np.stack([one.patches for one in self._drawn])
         places = np.stack(np.divmod(patches, self.layout.grid.columns), axis=-1)
-        pairs = pair_set(objects, places)
-        scores = np.concatenate(self._scores, axis=1)
-        heads = max((len(one) for batch in self._attention for one in batch.values()), default=1)
-        result = {n: np.full((self._reader.layers, heads), np.nan, np.float32) for n in LINKS}
-        for layer in self._hits:
-            attention = np.concatenate([one[layer] for one in self._attention], axis=1)
-            own = slice(0, len(attention))
-            both = (attention + attention.swapaxes(-1, -2)) / 2
-            flat = np.stack([pairs.scores(one) for one in both])
-            for name, other in (("score", pairs.scores(scores[layer])), ("truth", pairs.truth)):
-                pearson, rank = correlations(flat, other)
-                result[f"{name}_pearson"][layer, own] = pearson
-                result[f"{name}_rank"][layer, own] = rank
-            result["auc"][layer, own] = object_head_auc(attention, pairs)
-            shares, counts = zip(*self._hits[layer], strict=True)
-            result["top_share"][layer, own] = _weighted(np.stack(shares), np.array(counts))
-        return result
+        colours = np.stack([one.pixels[:, :3] for one in self._drawn])
+        hits = {}
+        for layer, found in self._hits.items():
+            shares, counts = zip(*found, strict=True)
+            hits[layer] = (np.stack(shares), np.array(counts))
+        return LinkPairs(
+            layout=self.layout,
+            pairs=pair_set(objects, places, colours),
+            attention={
+                layer: np.concatenate([one[layer] for one in self._attention], axis=1)
+                for layer in sorted(self._hits)
+            },
+            scores=np.concatenate(self._scores, axis=1),
+            hits=hits,
+            objects=np.stack([one.whole for one in self._drawn]),
+            rows=rows,
+            skipped=skipped,
+        )
 
 
 def _weighted(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:

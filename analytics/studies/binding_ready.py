@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics.models.binding_probes import BindingProbe, probes_bytes, read_probes
 
 if TYPE_CHECKING:
+    from analytics.io.annotated import AnnotatedSource
     from analytics.models.registry import LoadedModel
+    from analytics.studies.attend import Progress
     from analytics.studies.binding_record import Binding
+    from analytics.types import Provenance
 
 
 def ready_path() -> Path:
@@ -29,6 +32,66 @@ def ready_probes(loaded: LoadedModel) -> dict[str, BindingProbe] | None:
     except ValueError:
         return None
     return probes
+
+
+def measure_ready(
+    loaded: LoadedModel, sources: Sequence[AnnotatedSource], progress: Progress
+) -> dict[str, Any]:
+    """What the shipped probes reach on annotated pictures that they were not fitted on.
+
+    Returns:
+        `images`, the number measured, and `curves`: probe -> measure -> (points, 3) as lists of
+        value, low and high over images.
+
+    Raises:
+        ValueError: another model or size, or no usable picture.
+    """
+    import torch
+
+    from analytics.metrics.binding import MEASURES, measure_pairs, pair_set
+    from analytics.studies.binding_choices import PREVIEW
+    from analytics.studies.binding_features import binding_features
+    from analytics.studies.binding_images import survey_annotated
+
+    probes, about = read_probes(ready_path())
+    check_fits(about, loaded)
+    found = survey_annotated(sources, progress)
+    whole = binding_features(loaded, found, PREVIEW, progress=progress)
+    pairs = pair_set(whole.objects, whole.places, whole.pixels[..., :3])
+    curves: dict[str, dict[str, list[list[float]]]] = {}
+    for name, probe in probes.items():
+        curves[name] = {measure: [] for measure in MEASURES}
+        for point in range(probe.points):
+            read = probe.read(torch.from_numpy(whole.features[point]).float(), point)
+            scores = pairs.scores(probe.logits(read, read, point).numpy())
+            for measure, row in zip(MEASURES, measure_pairs(scores, pairs).tolist(), strict=True):
+                curves[name][measure].append([round(one, 4) for one in row])
+    return {"images": len(whole.names), "curves": curves}
+
+
+def ready_table() -> dict[str, Any] | None:
+    """What `measure_ready` gave for the shipped probes; None where the file is missing."""
+    path = ready_path().with_suffix(".json")
+    if not path.is_file():
+        return None
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return table
+
+
+def ready_rows(made: Provenance) -> dict[str, tuple[dict[str, Any], int]]:
+    """Curves of the shipped probes, and on how many images each was measured.
+
+    Args:
+        made: how the result beside which they stand was made; empty for another model or size.
+    """
+    table = ready_table()
+    if table is None:
+        return {}
+    _, about = read_probes(ready_path())
+    theirs = [about.get("weights_sha256"), about.get("input_size")]
+    if theirs != [made.weights_sha256, list(made.parameters.get("input_size", ()))]:
+        return {}
+    return {name: (curves, table["images"]) for name, curves in table["curves"].items()}
 
 
 def probes_about(record: Binding) -> dict[str, Any]:

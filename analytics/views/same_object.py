@@ -1,4 +1,7 @@
-"""The figure of one query: the picture, and the chance that each patch is of the same object."""
+"""The figure of one query: the picture, and the chance that each patch is of the same object.
+
+Small maps of other points may stand below, painted without the picture.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from analytics.types import Picture, Placement
-from analytics.views.colours import QUERY, table, veil
+from analytics.views.colours import QUERY, paint, table, veil
 from analytics.views.lens import NEAREST
 from analytics.views.raster import data_url, seen_by_model
 
 PANEL = 420
 """Longer side of each of the two panels, figure pixels."""
+
+SMALL_COLUMNS, SMALL_GAP = 7, 8
+"""Small maps in a line, and pixels between them."""
 
 COLOURS = "viridis"
 OPACITY = 0.8
@@ -25,7 +31,8 @@ class SameObjectFigure:
     """What the figure draws.
 
     `probability` is (rows, columns), 0 to 1; `query` the box of the query patch, (top, left,
-    bottom, right) in picture pixels; `caption` sentences, one paragraph each.
+    bottom, right) in picture pixels; `caption` sentences, one paragraph each; `small` further maps
+    (rows, columns) with their names.
     """
 
     picture: Picture
@@ -34,15 +41,21 @@ class SameObjectFigure:
     query: tuple[float, float, float, float]
     title: str
     caption: tuple[str, ...]
+    small: tuple[tuple[str, np.ndarray], ...] = ()
 
 
 def same_object_chart(figure: SameObjectFigure) -> Any:
     """The whole figure as an Altair chart."""
     import altair as alt
 
-    photo = _photo(figure)
-    body = alt.hconcat(photo + _query(figure), photo + _map(figure) + _query(figure), spacing=16)
-    parts = alt.vconcat(body, _colour_bar(figure), _caption(figure), spacing=12)
+    size = panel_size(figure.placement)
+    photo, query = _photo(figure, size), _query(figure, size)
+    shown = _image(
+        size, data_url(veil(figure.probability, COLOURS, 1.0, OPACITY)), f"{NEAREST}_map"
+    )
+    body = alt.hconcat(photo + query, photo + shown + query, spacing=16)
+    small = [_small(figure)] if figure.small else []
+    parts = alt.vconcat(body, _colour_bar(figure), *small, _caption(figure), spacing=12)
     return (
         parts.properties(
             title=alt.Title(figure.title, anchor="start", fontSize=16),
@@ -74,11 +87,35 @@ def _axes(width: float, height: float) -> dict[str, Any]:
     }
 
 
-def _image(figure: SameObjectFigure, url: str, name: str) -> Any:
+def small_size(placement: Placement) -> tuple[int, int]:
+    """Width and height of a small map: a line of them is as wide as the two panels."""
+    width, height = panel_size(placement)
+    across = (2 * width + 16 - (SMALL_COLUMNS - 1) * SMALL_GAP) // SMALL_COLUMNS
+    return across, max(16, round(across * height / width))
+
+
+def _small(figure: SameObjectFigure) -> Any:
+    """The small maps, in lines."""
+    import altair as alt
+
+    size = small_size(figure.placement)
+    query = _query(figure, size, 1.5)
+    maps = [
+        (
+            _image(size, data_url(paint(one, COLOURS, 1.0)), f"{NEAREST}_small{number}") + query
+        ).properties(
+            title=alt.Title(name, anchor="start", fontSize=11, fontWeight="normal", offset=3)
+        )
+        for number, (name, one) in enumerate(figure.small)
+    ]
+    return alt.concat(*maps, columns=SMALL_COLUMNS, spacing=SMALL_GAP)
+
+
+def _image(size: tuple[int, int], url: str, name: str) -> Any:
     """An image that fills a panel."""
     import altair as alt
 
-    width, height = panel_size(figure.placement)
+    width, height = size
     row = {"x": 0, "y": 0, "x2": width, "y2": height, "url": url}
     return (
         alt.Chart(alt.Data(values=[row]), name=name)
@@ -88,22 +125,17 @@ def _image(figure: SameObjectFigure, url: str, name: str) -> Any:
     )
 
 
-def _photo(figure: SameObjectFigure) -> Any:
+def _photo(figure: SameObjectFigure, size: tuple[int, int]) -> Any:
     pixels = seen_by_model(figure.picture, figure.placement, 2 * PANEL)
-    return _image(figure, data_url(pixels, photo=True), "photo")
+    return _image(size, data_url(pixels, photo=True), "photo")
 
 
-def _map(figure: SameObjectFigure) -> Any:
-    painted = veil(figure.probability, COLOURS, 1.0, OPACITY)
-    return _image(figure, data_url(painted), f"{NEAREST}_map")
-
-
-def _query(figure: SameObjectFigure) -> Any:
+def _query(figure: SameObjectFigure, size: tuple[int, int], stroke: float = 3.5) -> Any:
     """The query patch outlined, white under blue, to be seen on any colour."""
     import altair as alt
 
     place = figure.placement
-    width, height = panel_size(place)
+    width, height = size
     across = width / (place.width * place.scale_x)
     down = height / (place.height * place.scale_y)
     top, left, bottom, right = figure.query
@@ -114,8 +146,8 @@ def _query(figure: SameObjectFigure) -> Any:
         "y2": (bottom - place.top) * down,
     }
     base = alt.Chart(alt.Data(values=[row])).encode(x2="x2:Q", y2="y2:Q", **_axes(width, height))
-    under = base.mark_rect(filled=False, stroke="white", strokeWidth=3.5)
-    return under + base.mark_rect(filled=False, stroke=QUERY, strokeWidth=1.75)
+    under = base.mark_rect(filled=False, stroke="white", strokeWidth=stroke)
+    return under + base.mark_rect(filled=False, stroke=QUERY, strokeWidth=stroke / 2)
 
 
 def _colour_bar(figure: SameObjectFigure) -> Any:

@@ -64,7 +64,7 @@ def test_the_page_fits_a_preview_and_reads_the_first_sample(open_binding):
     found = shown(app)
     assert found.picture.sha256 == sample_pictures()[0].sha256
     assert found.row == "plda" and found.mask is None
-    assert app.query_params["measure"] == "auc_matched" and "scene" not in app.query_params
+    assert app.query_params["measure"] == "auc_colour_matched" and "scene" not in app.query_params
 
 
 def test_a_link_chooses_scene_measure_point_and_patch(open_binding):
@@ -92,7 +92,7 @@ def test_what_a_link_gets_wrong_is_noted_once_and_left_out(open_binding, name, v
     assert not app.exception
     assert notes_of(app).count(f"{name}={value!r}") == 1
     assert app.session_state[_objects.SUBJECT] == "photograph"
-    assert app.session_state[_objects.SHOWN]["measure"] == "auc_matched"
+    assert app.session_state[_objects.SHOWN]["measure"] == "auc_colour_matched"
 
 
 def test_a_probe_that_is_not_fitted_gives_way_to_one_that_is(open_binding):

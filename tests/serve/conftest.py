@@ -138,6 +138,9 @@ def here(tmp_path, record):
         binding_features=ResultStore(tmp_path / "binding-features"),
         bindings=BoundedCache(1_000_000),
         bounds=BoundedCache(4_000_000),
+        discovery=ResultStore(tmp_path / "discovery"),
+        ablations=ResultStore(tmp_path / "ablations"),
+        views=BoundedCache(4_000_000),
         decoding=threading.BoundedSemaphore(2),
     )
     made.records.put(record)

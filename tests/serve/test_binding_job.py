@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from analytics.serve import binding_work
-from analytics.serve.binding_subject import scene_grid
 from analytics.serve.binding_work import find_binding, held_binding
 from analytics.serve.state import make_services
 
@@ -100,19 +99,3 @@ def test_a_model_without_one_grid_is_refused_before_scenes_are_made(fitted):
     job = run(here, "binding", params, "swin")
     assert job.state == "failed"
     assert "one grid of patches" in job.error and "choose a ViT" in job.error
-
-
-@pytest.mark.parametrize(
-    ("size", "patch", "expected"),
-    [
-        ((224, 224), 14, (224, 14)),
-        ((160, 160), 16, (224, 14)),
-        ((224, 224), None, (224, 14)),
-        ((224, 192), 16, (224, 14)),
-        ((518, 518), 14, (518, 14)),
-    ],
-)
-def test_scenes_have_the_input_size_where_they_can(size, patch, expected):
-    from types import SimpleNamespace
-
-    assert scene_grid(SimpleNamespace(input_size=size, patch_size=patch)) == expected

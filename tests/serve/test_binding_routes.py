@@ -127,13 +127,45 @@ def test_every_kind_of_file_is_made(client, study, kind):
     assert got.content.startswith(start)
 
 
+def test_a_figure_shows_the_measure_that_takes_most_shortcuts_out(client, study):
+    words = {one["name"]: one["without"] for one in client.get(study[1]).json()["measures"]}
+    assert all("aken out" in words[measure] for measure in MEASURES)
+    assert "Left in: colour" in words["auc_matched"]
+    assert "Left in" not in words["auc_colour_matched"]
+    drawn = client.get(f"{study[1]}/export/svg").text
+    assert "colour-matched AUC" in drawn and "distance-matched AUC" not in drawn
+
+
 def test_unknown_exports_are_refused_in_words(here, client, study):
     assert client.get(f"{study[1]}/export/gif").status_code == 400
     assert "auc_matched" in client.get(f"{study[1]}/export/svg?measure=joy").json()["error"]
     address = keep(here, made_bound())
-    for wrong in ("npz?q=6", "npz?q=-1", "npz?q=x", "svg"):
+    for wrong in ("npz?q=6", "npz?q=-1", "npz?q=x", "svg?q=6", "svg?point=9", "svg?point=x", "gif"):
         got = client.get(f"{address}/export/{wrong}")
         assert got.status_code == 400 and "expected" in got.json()["error"]
+
+
+def test_the_map_of_a_patch_as_a_figure(here, client):
+    address = keep(here, made_bound())
+    first = client.get(f"{address}/export/svg?q=4&point=0")
+    assert first.status_code == 200 and first.headers["content-type"].startswith("image/svg")
+    assert "Same object as patch 1,1, read at the embedding" in first.text
+    assert first.text.count(">embedding<") == 1 and first.text.count(">L1<") == 1  # small maps
+    last = client.get(f"{address}/export/svg?q=4").text
+    assert "read after layer L1" in last
+    assert client.get(f"{address}/export/pdf?q=0").content.startswith(b"%PDF")
+
+
+def test_shipped_probes_stand_beside_what_was_fitted(here, client, study, monkeypatch):
+    from analytics.studies import binding_ready
+
+    curves = {measure: [[0.9, 0.8, 1.0]] * 3 for measure in MEASURES}
+    ready = {"plda": (curves, 220), "quadratic": (curves, 220)}
+    monkeypatch.setattr(binding_ready, "ready_rows", lambda made: ready)
+    rows = {row["name"]: row for row in client.get(study[1]).json()["rows"]}
+    assert rows["quadratic"]["measured_on"] == 220
+    assert rows["quadratic"]["curves"]["auc"][0] == [0.9, 0.8, 1.0]
+    assert "measured_on" not in rows["plda"]  # its own was fitted
 
 
 def test_the_map_of_a_patch_as_arrays():

@@ -121,8 +121,8 @@ def test_a_cell_is_the_auc_of_the_saved_probe_on_the_test_images(record, loaded,
             assert found == pytest.approx(expected, abs=1e-5), name
 
 
-def test_the_same_seeds_give_the_same_result(record, loaded, sources):
-    same(measure_binding(loaded, sources, CHOSEN), record)
+def test_the_same_seeds_give_the_same_result_also_on_a_surveyed_set(record, loaded, sources):
+    same(measure_binding(loaded, survey_annotated(sources), CHOSEN), record)
 
 
 def test_a_cancelled_study_goes_on_after_the_last_unit(record, loaded, sources, stores, tmp_path):

@@ -106,13 +106,14 @@ def test_differences_and_chances_are_worked_out_pair_by_pair(loaded, probe):
         if point:
             x = module.blocks[point - 1](x)
         own = [[x[0, 1 + place] for place in row] for row in found.patches]
-        share, largest, twins, between, within = [], 0.0, [], [], []
+        share, turns, largest, twins, between, within = [], [], 0.0, [], [], []
         chance = lambda a, b, at=point: 1 / (1 + np.exp(-one_logit(probe, a, b, at)))  # noqa: E731
         for a in range(3):
             for b in range(a + 1, 3):
                 for i in range(4):
                     apart = own[a][i] - own[b][i]
                     share.append(apart.norm() / ((own[a][i].norm() + own[b][i].norm()) / 2))
+                    turns.append(1 - torch.cosine_similarity(own[a][i], own[b][i], dim=0))
                     largest = max(largest, float(apart.abs().max()))
                     twins.append(chance(own[a][i], own[b][i]))
                     between += [chance(own[a][i], own[b][j]) for j in range(4)]
@@ -120,6 +121,7 @@ def test_differences_and_chances_are_worked_out_pair_by_pair(loaded, probe):
             within += [chance(own[a][i], own[a][j]) for i, j in pairs]
         top = max(float(one.abs().max()) for row in own for one in row)
         assert found.differences[0, point] == pytest.approx(float(np.mean(share)), rel=1e-4)
+        assert found.cosines[0, point] == pytest.approx(float(np.mean(turns)), abs=1e-5)
         assert found.largest[0, point] == pytest.approx(largest / top, rel=1e-4)
         assert 0.02 < np.std(between) < 0.6
         assert found.twins[0, point] == pytest.approx(np.mean(twins), abs=1e-4)
@@ -245,6 +247,13 @@ def test_what_cannot_be_compared_is_refused(base, loaded):
         measure_copies(loaded, copies([(0, 0), (12, 12)], side=4))
     with pytest.raises(ValueError, match="4 points"):
         measure_copies(loaded, THREE, drawn_probe("quadratic", 3, 48))
-    none = vit(base, pos_embed="none")
     with pytest.raises(ValueError, match="learned position embedding"):
-        measure_copies(none, THREE)
+        without_positions(vit(base, pos_embed="none").module)
+
+
+def test_a_model_without_position_embedding_has_one_curve(base):
+    """Aligned copies then have equal tokens at the embedding; only rounding follows."""
+    found = measure_copies(vit(base, pos_embed="none"), THREE)
+    assert found.largest[0, 0] == 0 and (found.largest[0] < ROUNDING).all()
+    assert np.isnan(found.differences[1]).all() and np.isnan(found.cosines[1]).all()
+    assert "there is one curve" in found.notes[0]

@@ -7,14 +7,22 @@ import pytest
 import torch
 
 from analytics.io.scenes import FAMILIES, make_scene, scene_sources
-from analytics.metrics.binding import pair_set, weighted_auc
+from analytics.metrics.binding import MEASURES, pair_set, weighted_auc
 from analytics.models.binding_probes import read_probes
 from analytics.models.registry import load_model, parse_model
+from analytics.store.provenance import make_provenance
 from analytics.studies.binding_choices import BindingChoices
 from analytics.studies.binding_features import binding_features
 from analytics.studies.binding_images import survey_annotated
 from analytics.studies.binding_map import same_object_map
-from analytics.studies.binding_ready import check_fits, half_bytes, ready_path, ready_probes
+from analytics.studies.binding_ready import (
+    check_fits,
+    half_bytes,
+    measure_ready,
+    ready_path,
+    ready_probes,
+    ready_rows,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +94,28 @@ def test_half_precision_keeps_kind_and_numbers(tmp_path):
         assert again[name].kind == probe.kind and again[name].about == probe.about
         for part, tensor in probe.tensors.items():
             torch.testing.assert_close(again[name].tensors[part], tensor, rtol=0, atol=0)
+
+
+def test_the_table_of_the_shipped_probes_is_that_of_their_model(bundled):
+    made = make_provenance("", "bundled", bundled.weights_sha256, {}, {"input_size": [224, 224]})
+    rows = ready_rows(made)
+    assert set(rows) == {"plda", "quadratic"}
+    curves, images = rows["quadratic"]
+    assert images > 100 and set(curves) == set(MEASURES)
+    value, low, high = curves["auc_matched"][9]
+    assert low < value < high and value > 0.85
+    assert ready_rows(make_provenance("", "x", "0" * 64, {}, {"input_size": [224, 224]})) == {}
+    other = make_provenance("", "bundled", bundled.weights_sha256, {}, {"input_size": [518, 518]})
+    assert ready_rows(other) == {}
+
+
+@pytest.mark.slow
+def test_the_table_is_what_a_few_other_scenes_give(bundled):
+    found = measure_ready(bundled, scene_sources(88, 11, 224), lambda *told: None)
+    table = ready_rows(
+        make_provenance("", "bundled", bundled.weights_sha256, {}, {"input_size": [224, 224]})
+    )
+    for name, (curves, _) in table.items():
+        mine = [value[0] for value in found["curves"][name]["auc_matched"]]
+        theirs = [value[0] for value in curves["auc_matched"]]
+        np.testing.assert_allclose(mine, theirs, atol=0.08)

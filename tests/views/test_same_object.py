@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analytics.io.fitting import patch_box, place
 from analytics.types import PatchGrid, Picture
 from analytics.views.figure import render
-from analytics.views.same_object import PANEL, SameObjectFigure, panel_size, same_object_chart
+from analytics.views.same_object import (
+    PANEL,
+    SameObjectFigure,
+    panel_size,
+    same_object_chart,
+    small_size,
+)
 from tests.views.test_heads import parts
 
 
@@ -59,3 +67,22 @@ def test_it_draws_with_its_words():
     drawn = render(same_object_chart(figure()), "svg", "A title", "{}").decode()
     assert "<title>A title</title>" in drawn and "One sentence." in drawn
     assert "P(same object)" in drawn
+
+
+@pytest.mark.parametrize(("fit", "height"), [("crop", 115), ("stretch", 58)])
+def test_small_maps_stand_in_lines_with_the_query_in_place(fit, height):
+    made = figure(fit)
+    small = tuple((f"L{i}", made.probability) for i in range(9))
+    width, tall = small_size(made.placement)
+    assert (width, tall) == (115, height)  # seven of 115 and six gaps of 8 in twice 420 and 16
+    chart = same_object_chart(replace(made, small=small))
+    images = [part for part in parts(chart, "image") if "small" in part.get("name", "")]
+    assert len(images) == 9
+    boxes = [one for one in data(chart) if set(one) == {"x", "y", "x2", "y2"}]
+    inside = [one for one in boxes if one["x2"] <= width]
+    assert inside
+    for box in inside:
+        edges = [box["x"] / width, box["y"] / tall, box["x2"] / width, box["y2"] / tall]
+        assert edges == pytest.approx([3 / 5, 1 / 5, 4 / 5, 2 / 5])
+    drawn = render(chart, "svg", "A title", "{}").decode()
+    assert ">L0<" in drawn and ">L8<" in drawn

@@ -68,7 +68,8 @@ export function createBindingDesk(root, reading, fits, data, before, out) {
     const probe = titleOfRow(reading?.row ?? state.probe, "probe");
     put("mapTitle", reading ? `Same object as patch ${nameOfPatch(state.query, reading.columns)}? Read ${state.point ? "" : "at "}${wordsOfPoint(state.point)}` : "The picture");
     put("stripTitle", reading ? `At every point: ${probe} probe` : "");
-    put("curveTitle", measure ? `${measure.title.charAt(0).toUpperCase()}${measure.title.slice(1)} on held-out scenes` : "Curves");
+    put("curveTitle", measure ? `${measure.title.charAt(0).toUpperCase()}${measure.title.slice(1)} on held-out ${fits.scenes ? "scenes" : "pictures"}` : "Curves");
+    put("without", measure?.without ?? "");
     put("barWord", `P(same object), ${probe} probe`);
     if (part("point").value !== String(state.point)) part("point").value = String(state.point);
     if (part("measure").value !== state.measure) part("measure").value = state.measure;
@@ -139,10 +140,10 @@ export function createBindingDesk(root, reading, fits, data, before, out) {
     part("strip").hidden = !reading;
     if (!reading) part("mapExports").replaceChildren();
     const count = part("count");
-    count.textContent = !fits ? "no probe yet" : fits.complete ? `${fits.images.test} scenes held out` : `partial: ${fits.done} of ${fits.wanted} fits`;
+    count.textContent = !fits ? "no probe yet" : fits.complete ? `${fits.images.test} ${fits.scenes ? "scenes" : "pictures"} held out` : `partial: ${fits.done} of ${fits.wanted} fits`;
     count.classList.toggle("partial", Boolean(fits) && !fits.complete);
     count.style.setProperty("--done", fits ? `${(100 * fits.done) / Math.max(1, fits.wanted)}%` : "0%");
-    count.title = fits ? `${fits.images.train} made scenes to fit on, ${fits.images.validation} to choose by, ${fits.images.test} to measure on; ${fits.seeds.length} ${fits.seeds.length > 1 ? "seeds" : "seed"}` : "";
+    count.title = fits ? `${fits.images.train} ${fits.scenes ? "made scenes" : "pictures"} to fit on, ${fits.images.validation} to choose by, ${fits.images.test} to measure on; ${fits.seeds.length} ${fits.seeds.length > 1 ? "seeds" : "seed"}` : "";
     const context = part("bar").getContext("2d");
     for (let i = 0; i < 256; i += 1) {
       context.fillStyle = cssColour(table[i]);

@@ -24,7 +24,9 @@ export function sentenceOfBinding(reading, fits, state) {
   if (!reading) return "Curves of every probe on held-out scenes. The picture is read once a probe is fitted.";
   const seen = reading.scene
     ? "The probe has not seen this scene; the outlines are its objects."
-    : "On a photograph nobody has marked what is right: judge by eye, with caution, for the probe knows made scenes only.";
+    : reading.objects
+    ? "The outlines are the objects that were marked."
+    : "On a photograph nobody has marked what is right: judge by eye, with caution, for the probe knows only what it was fitted on.";
   const curves = reading.shipped && fits ? ` The curves are of probes fitted on ${fits.fitted_on}.` : "";
   return `Colour: how likely the ${titleOfRow(reading.row, "probe")} probe holds a patch to be the same object as patch `
     + `${nameOfPatch(state.query, reading.columns)}, read from ${wordsOfPoint(state.point).replace(/^after/, "the stream after")} (point ${state.point}). `
@@ -34,7 +36,7 @@ export function sentenceOfBinding(reading, fits, state) {
 export function createBindingFacts(part, reading, fits, base) {
   const fact = factTable(part("facts"));
   const curveLinks = fits ? exportLinks(part("exports"), ["svg", "png", "pdf", "csv", "parquet", "json"]) : [];
-  const mapLinks = reading ? exportLinks(part("mapExports"), ["npz", "json"]) : [];
+  const mapLinks = reading ? exportLinks(part("mapExports"), ["svg", "png", "pdf", "npz", "json"]) : [];
   const said = [reading?.caution || fits?.caution, ...(reading?.notes ?? []), ...(fits?.notes ?? [])].filter(Boolean);
   part("noteBlock").hidden = !said.length;
   part("notes").textContent = said.join(" ");
@@ -58,7 +60,7 @@ export function createBindingFacts(part, reading, fits, base) {
       const words = sentenceOfBinding(reading, fits, state);
       if (part("words").textContent !== words) part("words").textContent = words;
       for (const link of curveLinks) link.href = `${base}${fits.urls.export}/${link.dataset.kind}?measure=${state.measure}`;
-      for (const link of mapLinks) link.href = `${base}${reading.urls.export}/${link.dataset.kind}?q=${state.query}`;
+      for (const link of mapLinks) link.href = `${base}${reading.urls.export}/${link.dataset.kind}?q=${state.query}&point=${state.point}`;
     },
   };
 }

@@ -25,7 +25,7 @@ export function firstBinding(reading, fits, view) {
   const asked = view.point === "" || view.point === undefined ? NaN : Number(view.point);
   const point = Number.isNaN(asked) ? firstPoint(reading, fits) : asked;
   return {
-    measure: view.measure || "auc_matched",
+    measure: view.measure || "auc_colour_matched",
     probe: reading?.row ?? view.probe ?? "",
     asked: view.probe ?? "",
     point: reading ? reading.nearest(point) : point,

@@ -18,7 +18,8 @@ export function createRowList(box, fits, probes) {
     name.textContent = titleOfRow(row.name, row.kind);
     button.append(swatch, name, value, ends);
     button.disabled = !probes.includes(row.name);
-    button.title = hintOfRow(row.name, row.kind);
+    const apart = row.measured_on ? `; this one came with the app, measured on ${row.measured_on} other made scenes` : "";
+    button.title = hintOfRow(row.name, row.kind) + apart;
     return { row, button, value, ends };
   });
   box.replaceChildren(...lines.map((one) => one.button));
