@@ -81,7 +81,9 @@ def show(looked: Looked) -> None:
     state[WANTED] = params
     if params is not None:
         with progress:
-            found = _asking.record_of("finding", params, _more())
+            # Without a probe it need not wait until one is fitted.
+            lane = None if params["row"] else here().settings.device
+            found = _asking.record_of("finding", params, _more(), lane)
         with scenes:
             job = _scenes(params)
     shown: HeldFinding | None = found or here().views.get(str(state.get(LAST, "")))

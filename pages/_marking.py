@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pages._views import Looked
 
 MASK_TYPES = ["png", "tif", "tiff", "bmp", "gif"]
+MOST_DRAWN = 255
+"""Most objects of a drawing: it has one byte a pixel."""
+
 _ROUND, _SERIAL = "_marking_round", "_marking_serial"
 
 
@@ -98,6 +101,7 @@ def _bring(picture: Picture) -> None:
 
     state = st.session_state
     with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Mask as a file", width="content")
         file = st.file_uploader(
             "A mask of this picture: each value or colour is an object, 0 or black is nothing",
             type=MASK_TYPES,
@@ -122,6 +126,8 @@ def _bring(picture: Picture) -> None:
         instances = read_mask(file.getvalue(), file.name, picture)
         _objects.keep_marks_of(picture.sha256, keep_marks(here(), picture.sha256, instances))
         state[_SERIAL] = state.get(_SERIAL, 0) + 1
+        if words := limits(int(instances.max())):
+            note(words)
     except ValueError as error:
         note(str(error))
     st.rerun()
@@ -141,6 +147,21 @@ def read_mask(data: bytes, name: str, picture: Picture) -> np.ndarray:
         path.write_bytes(data)
         values = read_labels(ImageFile(name, path), picture)
     return ranked(packed(values) if values.ndim == 3 else values)
+
+
+def limits(objects: int) -> str:
+    """What so many objects do not allow; empty where nothing is missing."""
+    if objects == 1:
+        return (
+            "One object is marked: the map shows its outline and how it parts from the rest; "
+            "pairs of different objects need a second one."
+        )
+    if objects > MOST_DRAWN:
+        return (
+            f"{objects:,} objects are marked, and the map knows all of them. The drawing shows the "
+            f"first {MOST_DRAWN}: using a drawing instead would leave the others out."
+        )
+    return ""
 
 
 def _forget(picture: str) -> None:

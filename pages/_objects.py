@@ -43,6 +43,9 @@ objects by the hash of their picture."""
 
 PHOTOGRAPH, SCENE = "photograph", "scene"
 SUBJECTS = (PHOTOGRAPH, SCENE)
+MARKING = "marking"
+"""The view in which objects are marked."""
+
 FIRST_SEED = 900_000
 """Scenes to look at begin here: probes are fitted on scenes of smaller seeds."""
 
@@ -157,8 +160,25 @@ def choose_subject() -> None:
     )
     if state[SUBJECT] == PHOTOGRAPH:
         _choose.choose_picture()
+        _offer_marking(state[PICTURE])
     else:
         _choose_scene()
+
+
+def _offer_marking(picture: str | None) -> None:
+    """A way from the photograph to the tool that marks its objects."""
+    if not picture or st.session_state[_views.VIEW] == MARKING:
+        return
+    st.button(
+        "Change objects" if marks_of(picture) else "Mark objects",
+        on_click=_open_marking,
+        width="stretch",
+        help="Draw the objects of this photograph, or bring a mask: every view then knows them",
+    )
+
+
+def _open_marking() -> None:
+    st.session_state[_views.VIEW] = MARKING
 
 
 def _choose_scene() -> None:

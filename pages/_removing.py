@@ -23,7 +23,7 @@ CHOSEN, LAST, HEARD = "removing_chosen", "removing_last", "removing_heard"
 name its picture; what the component said last."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "dims": ("all", "32", "16", "8", "4"),
+    "dims": ("16", "all", "32", "8", "4"),
     "scenes": tuple(str(count) for count in SCENES),
     "measured": tuple(MEASURES),
     "edit": ("shuffle", "inject"),
@@ -112,9 +112,8 @@ def _shown_edit(can_inject: bool) -> str:
 
 def sweep_params(wanted: Mapping[str, Any], at: int) -> dict[str, Any]:
     """Parameters of the sweep's job, which the picture on screen has no part in."""
-    named = ("model", "checkpoint", "size", "fit", "study", "row", "picture", "scene", "marks")
-    blank = dict.fromkeys(("picture", "scene", "marks"))
-    shared = {name: wanted.get(name) for name in named} | blank
+    names = ("model", "checkpoint", "size", "fit", "study", "row")
+    shared = {name: wanted[name] for name in names}
     chosen = st.session_state[CHOSEN]
     more = {"point": at, "dimensions": _dimensions(), "scenes": int(chosen["scenes"])}
     return _set.named("ablation", {**shared, **more})

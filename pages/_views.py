@@ -21,11 +21,12 @@ VIEW = "binding_view"
 
 MAP = "map"
 VIEWS: dict[str, tuple[str, str]] = {
-    MAP: ("Same object?", ""),
+    MAP: ("Map", ""),
     "annotated": ("Data", "_annotated"),
-    "marking": ("Mark objects", "_marking"),
+    "marking": ("Mark", "_marking"),
     "ablation": ("Ablation", "_removing"),
     "subspace": ("Subspace", "_subspace"),
+    "attending": ("Attention", "_attending"),
     "finding": ("Discovery", "_finding"),
     "twins": ("Copies", "_twins"),
 }

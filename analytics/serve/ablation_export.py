@@ -33,6 +33,9 @@ SUBSPACES = {
     "random": "random part, equal energy",
     "stream": "whole stream, its own energy",
 }
+WHOLE = (
+    "The part is the whole stream, and so are its controls: take fewer directions to compare them."
+)
 FIGURES = ("svg", "png", "pdf")
 MIMETYPES = {
     "svg": "image/svg+xml",
@@ -77,8 +80,14 @@ def words_of(record: BindingAblation, measure: str) -> list[str]:
         }
         if told:
             said.append(_effect(record, told, measure, clean, edit, at))
-            said.append(_verdict(told, clean))
+            said.append(WHOLE if _is_whole(record) else _verdict(told, clean))
     return [one for one in said if one] or ["No step is measured yet."]
+
+
+def _is_whole(record: BindingAblation) -> bool:
+    """Whether the binding part is the stream itself, to rounding, and so are its controls."""
+    held = dict(zip(record.subspaces, record.held.tolist(), strict=True))
+    return held.get("binding", 0.0) > 1 - 1e-4
 
 
 def _effect(

@@ -67,26 +67,34 @@ class EditedPicture:
 
 
 def make_ablation(here: Services, params: Mapping[str, Any], report: Report) -> HeldAblation:
-    """The record of a sweep; parameters `point`, `dimensions` (None: all) and `scenes`.
+    """The record of a sweep over made scenes, which the picture on screen has no part in.
+
+    Parameters: `model`, `checkpoint`, `size`, `fit`, `study`, `row`, `point`, `dimensions` (None:
+    all), `scenes` and `job`.
 
     It is kept on disk step by step, so that a stopped one goes on, and held under `partial_key`
     as it grows.
     """
+    from analytics.serve.binding_subject import binding_model
+    from analytics.serve.binding_work import find_probe
     from analytics.studies.binding_ablation import measure_ablation
     from analytics.studies.binding_ablation_record import AblationChoices
 
-    start = begin(here, params, report)
+    report(0, 0, "loading the model")
+    loaded = binding_model(here, params)
+    report(0, 0, "reading the probe")
+    probe, words = find_probe(here, params["study"], params["row"], loaded)
     scenes = int(params["scenes"])
     amounts = STEPS if scenes == SCENES[0] else FINE_STEPS
 
     def keep(record: BindingAblation) -> None:
-        held = HeldAblation(record, params["row"], start.fitted_on)
+        held = HeldAblation(record, params["row"], words)
         here.views.put(partial_key(str(params["job"])), held, held.nbytes)
 
     record = measure_ablation(
-        start.loaded,
-        look_scenes(start.loaded, scenes),
-        start.probe,
+        loaded,
+        look_scenes(loaded, scenes),
+        probe,
         AblationChoices(
             point=int(params["point"]),
             ratios=amounts,
@@ -100,7 +108,7 @@ def make_ablation(here: Services, params: Mapping[str, Any], report: Report) -> 
         partial=keep,
     )
     here.ablations.trim(KEEP_RESULTS)
-    return HeldAblation(record, params["row"], start.fitted_on)
+    return HeldAblation(record, params["row"], words)
 
 
 def partial_key(job: str) -> str:

@@ -38,7 +38,7 @@ distance-matched, and .51 of this."""
 MEASURE_TITLES: dict[str, dict[str, Any]] = {
     "auc_matched": {
         "title": "distance-matched AUC",
-        "without": "Taken out: distance. Left in: colour, and which picture.",
+        "without": "Taken out: distance. Left in: colour, picture.",
         "definition": "Area under the ROC curve with same and different pairs reweighted to be "
         "equal at every distance: the place of two patches alone gives about .5, their colours "
         "far more.",
@@ -46,35 +46,35 @@ MEASURE_TITLES: dict[str, dict[str, Any]] = {
     },
     "auc_image_matched": {
         "title": "image-matched AUC",
-        "without": "Taken out: distance, which picture. Left in: colour.",
+        "without": "Taken out: distance, picture. Left in: colour.",
         "definition": "Same and different pairs equal at every distance of each picture: nothing "
         "is gained by telling pictures with many same pairs from others (ours).",
         "chance": 0.5,
     },
     "auc_colour_matched": {
         "title": "colour-matched AUC",
-        "without": "Taken out: distance, which picture, difference of mean colours.",
+        "without": "Taken out: distance, picture, difference of colour.",
         "definition": "As the image-matched AUC, with pairs also equal at every difference of "
         "their mean colours (ours).",
         "chance": 0.5,
     },
     "auc": {
         "title": "AUC",
-        "without": "Nothing taken out: distance and colour help.",
+        "without": "Nothing taken out: distance, colour help.",
         "definition": "Area under the ROC curve over all pairs. Distance is a large shortcut: "
         "compare with the position line.",
         "chance": 0.5,
     },
     "accuracy": {
         "title": "accuracy",
-        "without": "Nothing taken out: distance, colour and the many different pairs help.",
+        "without": "Nothing taken out: majority, distance, colour help.",
         "definition": "Share of pairs that are called right. Most pairs are different: compare "
         "with the majority line.",
         "chance": None,
     },
     "balanced_accuracy": {
         "title": "balanced accuracy",
-        "without": "Taken out: the many different pairs. Left in: distance, colour.",
+        "without": "Taken out: majority. Left in: distance, colour.",
         "definition": "Mean of the shares of same and of different pairs that are called right.",
         "chance": 0.5,
     },

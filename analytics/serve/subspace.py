@@ -18,7 +18,7 @@ from analytics.views.subspace import NONE, TINTS, object_colours, patch_tints
 if TYPE_CHECKING:
     from analytics.serve.state import Services
 
-SHOWN_RANKS = 96
+SHOWN_RANKS = 400
 """Eigenvalues that travel to the browser; files hold all."""
 
 

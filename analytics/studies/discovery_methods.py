@@ -121,8 +121,8 @@ MEASURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "mean_best_iou": (
             "mean IoU over objects",
-            "For each object the largest IoU with a mask, the mean over objects. One mask can "
-            "meet one object at most: more masks have more chances.",
+            "For each object the largest IoU with a mask, the mean over objects. One mask cannot "
+            "meet two objects well: more masks have more chances.",
         ),
         "best_iou": ("best IoU", "The largest IoU of any mask with any object."),
         "correct": (

@@ -34,7 +34,11 @@ def open_finding(page, server, query="&scene=one-colour:3"):
         "addEventListener('finding:painted', (event) => window.finds.push(event.detail));"
     )
     page.goto(f"{server}/binding?view=finding&model=test_vit:random{query}")
-    page.wait_for_function("window.finds.length > 0", timeout=400_000)
+    # First without a probe, then again with the one that was fitted meanwhile.
+    page.wait_for_function(
+        "window.finds.at(-1)?.methods.find((one) => one.name === 'spectral').absent === ''",
+        timeout=400_000,
+    )
     return page
 
 

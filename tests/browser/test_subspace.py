@@ -102,17 +102,12 @@ def test_steps_and_axes_move_points_and_drag_turns_them(space):
     space.wait_for_url(re.compile("axes=2"), timeout=30_000)
 
 
-def test_parts_and_colours_stay_when_the_view_is_left(space):
+def test_parts_and_colours_stand_in_the_address(space):
     space.locator('[data-do="part"][data-value="stream"]').click()
     painted(space, part="stream")
     space.locator('[data-part="tint"]').select_option("position")
     painted(space, tint="position")
     space.wait_for_url(re.compile("part=stream.*tint=position"), timeout=30_000)
-    space.get_by_role("button", name="Same object?").click()
-    space.wait_for_selector('[data-part="strip"]', timeout=60_000)
-    space.evaluate("window.spaces = []")
-    space.get_by_role("button", name="Subspace").click()
-    painted(space, part="stream", tint="position")
 
 
 def test_the_table_downloads_and_the_scene_opens_in_the_lens(space):

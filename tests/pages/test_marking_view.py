@@ -1,4 +1,4 @@
-"""Marking objects and removing the binding part: what the two views show, keep and say."""
+"""Marking objects: what the view shows, keeps and says."""
 
 from __future__ import annotations
 
@@ -129,25 +129,17 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_the_ablation_view_says_in_words_what_its_numbers_say(open_view):
-    from analytics.serve.state import services
-
-    app = settle(settle(open_view("ablation", scene="shared-palette:1")))
-    assert not app.exception
-    held = [one for job in services().jobs.jobs() if (one := services().views.get(job.key))]
-    assert any(hasattr(one, "record") for one in held) and any(
-        hasattr(one, "after") for one in held
-    )
-    text = "\n".join(one.value for one in app.get("html"))
-    assert "Shuffling at full strength changes" in text and "no probe was fitted on" in text
-    boxes = {one.label: one for one in app.selectbox}
-    assert boxes["Edit"].options == ["shuffle", "inject"]
-    boxes["Edit"].set_value("inject")
-    app = settle(app.run())
-    assert app.session_state["ablation_edit"] == "inject" and not app.exception
+def test_one_object_and_too_many_to_draw_are_said():
+    assert "need a second one" in _marking.limits(1)
+    assert _marking.limits(2) == _marking.limits(255) == ""
+    assert "300 objects are marked" in _marking.limits(300)
+    assert "first 255" in _marking.limits(300)
 
 
-def test_without_marks_nothing_is_injected(open_view):
-    app = settle(open_view("ablation"))
-    boxes = {one.label: one for one in app.selectbox}
-    assert boxes["Edit"].options == ["shuffle"]
+def test_the_photograph_leads_to_the_tool(open_view, drawn):
+    app = open_view("map")
+    button = next(one for one in app.button if one.label == "Mark objects")
+    app = settle(button.click().run())
+    assert app.session_state[_views.VIEW] == "marking"
+    assert drawn["args"][0] == first_sample().sha256
+    assert not any(one.label == "Mark objects" for one in app.button)

@@ -76,6 +76,12 @@ def test_the_whole_stream_is_no_control():
     assert "more than its controls of equal energy" in verdict
 
 
+def test_where_the_part_is_the_whole_stream_nothing_is_compared():
+    record = made_ablation(0.5, 0.8)
+    whole = replace(record, held=np.array([1, 1, 1], np.float32))
+    assert words_of(whole, "auc_matched")[1].startswith("The part is the whole stream")
+
+
 def test_one_picture_has_no_interval_and_shows_nothing():
     record = made_ablation(0.5, 0.8)
     record.values[:, 1, 0, 1:] = np.nan

@@ -43,7 +43,6 @@ export function createAttendingDesk(root, given, data, before, out) {
   let colours = plotColours(root);
   let frame = 0;
   let speakLater = 0;
-  let lastBits = null;
 
   const table = () => tables[state.scope];
   const charts = Object.fromEntries(["scenes", "picture"].map((scope) => [scope, tables[scope] && {
@@ -82,7 +81,6 @@ export function createAttendingDesk(root, given, data, before, out) {
     const shown = shownHead();
     if (now) matrix(now, measure, summary, shown);
     const bits = rows && state.query >= 0 ? rows.want(nameOfPatch(state.query, reading.columns), "to") : null;
-    lastBits = bits ?? (lastBits?.query === state.query ? lastBits : null);
     const attention = attentionOf(record, bits, shown.layer, shown.head);
     const read = reading?.points.includes(shown.layer) && state.query >= 0;
     const same = read ? reading.rowsOf(state.query)[reading.placeOf(shown.layer)] : null;

@@ -1,20 +1,11 @@
 /** Entry of the component: Streamlit calls it on mount and on every change of its data. */
 import { createInstrument } from "./instrument.js";
 import { listenToDrops } from "./drop.js";
-import { failure } from "./rows.js";
-import { prepare } from "./record.js";
+import { fetchRecord } from "./rows.js";
 import { decodePalette } from "./scale.js";
 import { mountOn } from "./mounting.js";
 
 const TELL_MS = 350;
-
-async function fetchRecord(address) {
-  const response = await fetch(address);
-  if (!response.ok) throw await failure(response);
-  const record = prepare(await response.json());
-  record.viewAspect = record.placement.width / record.placement.height;
-  return record;
-}
 
 function fetchPicture(address) {
   return new Promise((resolve, reject) => {

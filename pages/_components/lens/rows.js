@@ -1,5 +1,5 @@
 /** Attention rows from the server: at most two requests at a time, the latest wish wins. */
-import { neighbours, tokenNames } from "./record.js";
+import { neighbours, prepare, tokenNames } from "./record.js";
 
 const MAX_BYTES = 96 * 1024 * 1024;
 const IN_FLIGHT = 2;
@@ -181,4 +181,13 @@ export async function failure(response) {
     // Not JSON: the status has to do.
   }
   return { status: response.status, message };
+}
+
+/** Fetches what a lens's token names, ready to be read. */
+export async function fetchRecord(address) {
+  const response = await fetch(address);
+  if (!response.ok) throw await failure(response);
+  const record = prepare(await response.json());
+  record.viewAspect = record.placement.width / record.placement.height;
+  return record;
 }

@@ -34,7 +34,12 @@ export function keepDraft(picture, labels) {
 }
 
 export function readDraft(picture, height, width) {
-  const text = sessionStorage.getItem(draftName(picture)) ?? "";
+  let text = "";
+  try {
+    text = sessionStorage.getItem(draftName(picture)) ?? "";
+  } catch {
+    return null;
+  }
   const [high, wide, ...runs] = text.split(" ");
   if (Number(high) !== height || Number(wide) !== width) return null;
   return unpacked(runs.join(" "), height * width);

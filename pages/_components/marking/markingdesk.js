@@ -102,7 +102,12 @@ export function createMarkingDesk(root, data, first, out) {
     pointers.set(event.pointerId, place);
     canvas.setPointerCapture(event.pointerId);
     root.focus({ preventScroll: true });
-    if (event.button === 1 || event.shiftKey || pointers.size > 1) { set({ line: [] }); return; }
+    if (event.button === 1 || event.shiftKey || pointers.size > 1) {
+      // A second finger means zooming: the first one's dab was none.
+      if (state.line.length && labels.undo()) changed();
+      set({ line: [] });
+      return;
+    }
     const at = easel.at(...place);
     labels.remember();
     if (state.tool !== "lasso") { labels.brush(at, at, state.size / 2, labelNow()); easel.refresh(); }

@@ -1,6 +1,4 @@
 /** The controls of the ablation view. */
-import { wordsOfPoint } from "../binding/rowwords.js";
-import { number } from "../lens/scale.js";
 import { PARTS, titleOfPart } from "./removingdata.js";
 import { percent } from "./removingfacts.js";
 import { DIMENSIONS, amountOf, isOldEdit, strengthOf } from "./removingstate.js";
@@ -15,10 +13,10 @@ export function createRemovingBar(part, set, state, signal) {
     const mine = JSON.stringify([data.points, data.scenes, data.measures]);
     if (mine === filled) return;
     filled = mine;
-    options("at", [...Array(data.points).keys()].map((point) => [String(point), point ? `${point}, ${wordsOfPoint(point)}` : "0, the embedding"]));
-    options("dims", DIMENSIONS.map((one) => [one, one === "all" ? "all" : `strongest ${one}`]));
+    options("at", [...Array(data.points).keys()].map((point) => [String(point), point ? `${point}, after L${point - 1}` : "0, embedding"]));
+    options("dims", DIMENSIONS.map((one) => [one, one === "all" ? "all" : `top ${one}`]));
     options("measured", Object.entries(data.measures));
-    options("scenes", data.scenes.map((count, place) => [String(count), place ? String(count) : `${count}, preview`]));
+    options("scenes", data.scenes.map((count, place) => [String(count), String(count)]));
     options("part", PARTS);
   }
 
@@ -27,10 +25,10 @@ export function createRemovingBar(part, set, state, signal) {
   }
   part("amount").addEventListener("input", (event) => set({ amount: amountOf(state().edit, Number(event.target.value)) }), { signal });
 
-  function count(sweep) {
+  function count(sweep, working) {
     const tag = part("count");
     const running = !sweep?.wanted || !sweep.complete;
-    tag.textContent = !sweep?.wanted ? "measuring" : sweep.complete ? `${sweep.images} scenes` : `${sweep.alive ? "" : "stopped: "}${sweep.done} of ${sweep.wanted} steps`;
+    tag.textContent = !sweep?.wanted ? (working ? "measuring" : "not measured") : sweep.complete ? `${sweep.images} scenes` : `${sweep.alive ? "" : "stopped: "}${sweep.done} of ${sweep.wanted} steps`;
     tag.title = running ? "Steps of all parts, the strongest first; what is measured is kept" : "Made scenes that no probe was fitted on";
     tag.classList.toggle("partial", Boolean(running));
     tag.style.setProperty("--done", sweep?.wanted ? `${(100 * sweep.done) / sweep.wanted}%` : "0%");
@@ -55,10 +53,10 @@ export function createRemovingBar(part, set, state, signal) {
       part("amountName").textContent = now.edit === "shuffle" ? "ratio" : "alpha";
       part("amountValue").textContent = String(now.amount);
       if (Number(part("amount").value) !== strengthOf(now)) part("amount").value = String(strengthOf(now));
-      count(sweep);
+      count(sweep, data.running);
       moved(edited, isOldEdit(edited, now));
-      part("low").textContent = `−${number(limit)}`;
-      part("high").textContent = `+${number(limit)}`;
+      part("low").textContent = `−${limit}`;
+      part("high").textContent = `+${limit}`;
       part("afterName").textContent = `${now.edit === "shuffle" ? "ratio" : "alpha"} ${now.amount}, ${titleOfPart(now.part)}`;
     },
   };

@@ -73,13 +73,13 @@ export function createRemovingDesk(root, first, out) {
     const [range, [clean]] = [rangeOf(sweep, state.measured), cleanOf(sweep, state.measured)];
     for (const edit of SWEPT_EDITS) {
       const lines = linesOf(sweep, state.measured, edit);
-      const word = !sweep?.wanted ? "measuring the first steps" : clean === null ? "not known here: too few objects or classes" : "";
+      const word = !sweep?.wanted ? (data.running ? "measuring the first steps" : "nothing is measured yet") : clean === null ? "not known here: too few objects or classes" : "";
       curves[edit].draw(lines, range, clean, state, word, colours);
     }
     if (rows) maps.draw(rows, limit, { query, pointed: state.pointed, old }, tables, colours);
     part("editWaits").hidden = Boolean(rows);
     bar.update(sweep, edited, data, limit);
-    facts.update(sweep, edited, state, query, rows);
+    facts.update(sweep, edited, state, query, rows, data.running);
     words(query, clean);
     help.show(state.help);
     announce(query, rows, old);
@@ -90,8 +90,9 @@ export function createRemovingDesk(root, first, out) {
   function words(query, clean) {
     const put = (name, text) => { if (part(name).textContent !== text) part(name).textContent = text; };
     const where = wordsOfPoint(state.at).replace(/^the/, "at the");
-    put("sweepTitle", `${data.measures[state.measured]} when a part of the stream is changed ${where}`);
-    put("mapTitle", edited ? `This picture: same object as patch ${nameOfPatch(query, edited.before.columns)}?` : "This picture");
+    const measure = data.measures[state.measured];
+    put("sweepTitle", `${measure.charAt(0).toUpperCase()}${measure.slice(1)} when a part of the stream is changed ${where}`);
+    put("mapTitle", edited ? `Same object as patch ${nameOfPatch(query, edited.before.columns)}?` : "This picture");
     const entries = sweep?.wanted ? sweep.subspaces.map(({ title, ink }) => [title, ink, false]) : [];
     if (clean !== null) entries.push([`unchanged, ${clean.toFixed(3)}`, colours.text, true]);
     const now = JSON.stringify(entries);

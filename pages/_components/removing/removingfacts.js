@@ -76,8 +76,8 @@ export function createRemovingFacts(part, base) {
     fact("truth", "They are", truth === null ? "not both marked" : truth ? "the same object" : "different objects");
   }
 
-  function words(sweep, measured) {
-    const lines = sweep?.wanted ? sweep.measures.find(({ name }) => name === measured)?.words ?? [] : ["The sweep is being measured; the first steps are the strongest."];
+  function words(sweep, measured, running) {
+    const lines = sweep?.wanted ? sweep.measures.find(({ name }) => name === measured)?.words ?? [] : [running ? "Being measured; the strongest edits come first." : "Nothing is measured yet."];
     const notes = wordsOfMeasuring(sweep);
     const now = JSON.stringify([lines, notes]);
     if (now === said) return;
@@ -85,7 +85,7 @@ export function createRemovingFacts(part, base) {
     part("words").replaceChildren(...lines.map((text) => {
       const element = document.createElement("p");
       element.textContent = text;
-      if (/^(The|Too)/.test(text)) element.className = "verdict";
+      if (/^(The |Too )/.test(text)) element.className = "verdict";
       return element;
     }));
     part("noteBlock").hidden = !notes;
@@ -102,10 +102,10 @@ export function createRemovingFacts(part, base) {
 
   return {
     /** @param {Float32Array[] | null} rows unchanged, with the edit, difference */
-    update(sweep, edited, state, query, rows) {
+    update(sweep, edited, state, query, rows, running) {
       ofPatch(edited, state, query, rows);
       ofStep(sweep, state);
-      words(sweep, state.measured);
+      words(sweep, state.measured, running);
       point(links, Boolean(sweep?.wanted), (kind) => `${base}${sweep.urls.export}/${kind}?measure=${state.measured}`);
       point(mapLinks, Boolean(edited), (kind) => `${base}${edited.urls.export}/${kind}?q=${query}`);
     },

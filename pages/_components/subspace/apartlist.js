@@ -1,9 +1,9 @@
 /** How well objects lie apart, part by part: the numbers, and the curves by point. */
 
 export const FIGURES_APART = {
-  matched: { at: 3, title: "AUC of nearness, distance-matched", short: "matched", limits: [0.4, 1], chance: 0.5 },
+  matched: { at: 3, title: "distance-matched AUC", short: "matched", limits: [0.4, 1], chance: 0.5 },
   auc: { at: 2, title: "AUC of nearness", short: "AUC", limits: [0.4, 1], chance: 0.5 },
-  between: { at: 0, title: "share of variance between objects", short: "between", limits: [0, 0.5], chance: null },
+  between: { at: 0, title: "variance between", short: "between", limits: [0, 0.5], chance: null },
 };
 const ALL_DIRECTIONS = 0;
 

@@ -71,7 +71,7 @@ export function createSubspaceDesk(root, layout, data, before, out) {
     const [mean] = layout.random_dimensions;
     const random = mean === null ? [] : [{ values: layout.points.map(() => mean), ink: colours.faint, dash: [4, 3] }];
     const counted = layout.ranks ? [{ values: layout.dimensions, ink: colours.orange, strong: true }, ...random] : [];
-    dimension.draw(counted, [0, 4], state, colours);
+    dimension.draw(counted, [0, Math.max(4, 1.08 * Math.max(...layout.dimensions, mean ?? 0))], state, colours);
     apart.draw(layout.marked ? apartLines(layout, state, colours) : [], FIGURES_APART[state.figure].limits, state, colours);
     words();
     announce();
@@ -192,7 +192,7 @@ export function createSubspaceDesk(root, layout, data, before, out) {
     part("spectrumTitle").title = spectrumWords(layout);
     waits("spectrum", layout.ranks ? "" : spectrumWords(layout));
     waits("dimension", layout.ranks ? "" : "No spectrum, no dimensions.");
-    waits("apart", layout.marked ? "" : "Needs objects: mark some (view Mark objects), or look at a made scene, whose objects are known.");
+    waits("apart", layout.marked ? "" : "Needs objects: mark some in the view Mark, or look at a made scene, whose objects are known.");
   }
 
   function waits(name, text) {

@@ -28,7 +28,7 @@ export function sentenceOfSubspace(layout, state) {
     position: "Colour: the place on the picture",
     picture: "Colour: the patch's own mean colour",
   }[state.tint];
-  const none = layout.marked ? "" : " Nobody has marked objects here: how far they lie apart cannot be said. Mark some in the view Mark objects, or take a made scene.";
+  const none = layout.marked ? "" : " Nobody has marked objects here: mark some in the view Mark, or take a made scene.";
   const without = state.wanted !== state.part ? ` The ${titleOfRow(layout.row, "probe")} probe has no ${state.wanted === "rest" ? "directions of its own, so nothing remains" : "binding part"}: the ${part.title} is shown.` : "";
   return `${colour}. Read with the ${titleOfRow(layout.row, "probe")} probe, fitted on ${layout.fitted_on}.${none}${without}`;
 }

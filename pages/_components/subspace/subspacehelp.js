@@ -26,7 +26,7 @@ const SUBSPACE_READING = [
   ["Random matrix", "Dashed: mean size by rank of 20 random matrices of the same size, rank, signs and energy; shaded: 90 % of them (ours). What lies above is not chance of the size.", "Marchenko & Pastur 1967; Wigner 1958."],
   ["Share between objects", "Variance of the objects' means over that of all patches in objects, summed over directions; random places give (objects − 1) / (patches − 1), dashed (ours)."],
   ["AUC of nearness", "Chance that two patches of one object lie nearer than two of different ones; .5 is chance. Near patches often are of one object: distance-matched, pairs weigh the same at every distance on the picture (ours)."],
-  ["One picture", "These figures are of the picture on screen and have no interval; curves over held-out scenes stand in the view Same object?"],
+  ["One picture", "These figures are of the picture on screen and have no interval; curves over held-out scenes stand in the view Map."],
 ];
 
 export function createSubspaceHelp(box, layout, close) {

@@ -4,7 +4,8 @@ import { outlineOf } from "../binding/outline.js";
 
 const COVER = 0.5;
 const MOST_OUTLINES = 24;
-const UNDER_PHOTO = 108; // title, sentence and button
+const UNDER_PHOTO = 90; // title and sentence
+const WITH_BUTTON = 148;
 
 /** A path for each object, in its colour; one for all where there are many. */
 function objectPaths(layout) {
@@ -62,7 +63,7 @@ export function createTintedPicture(part, layout) {
     hasOutlines: paths.length > 0,
     setPhoto: (photo) => ground.setPhoto(photo),
     fit() {
-      const room = box.parentElement.clientHeight - UNDER_PHOTO;
+      const room = box.parentElement.clientHeight - (layout.marked ? UNDER_PHOTO : WITH_BUTTON);
       const high = Math.floor(Math.max(120, Math.min(room, (box.clientWidth * layout.input[0]) / layout.input[1])));
       if (box.style.height !== `${high}px`) box.style.height = `${high}px`;
       ground.fit(box.clientWidth, high);

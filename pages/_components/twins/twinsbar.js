@@ -40,7 +40,7 @@ export function createTwinsBar(part, canvas, { objects, grounds }) {
       choose("ground", layout.ground);
       choose("point", String(state.point));
       press("snapButton", layout.snapped);
-      part("snapButton").textContent = layout.snapped ? "on the grid" : "free";
+      part("snapButton").textContent = layout.snapped ? "on grid" : "off grid";
       press("withButton", state.variant === 0);
       press("withoutButton", state.variant === 1);
       part("variants").hidden = canvas.bounds.length < 2;
@@ -53,7 +53,7 @@ export function createTwinsBar(part, canvas, { objects, grounds }) {
       const tag = part("count");
       const patches = canvas.compared[0]?.length ?? 0;
       const failed = old && problem;
-      tag.textContent = failed ? "not measured" : old ? "old: measuring" : `${layout.places.length} copies · ${patches} patches`;
+      tag.textContent = failed ? "not measured" : old ? "old: measuring" : `${patches} patches`;
       tag.title = failed ? problem : old ? "The map and the curves are of the copies before" : "Patches of each copy that are compared with the same place of the others";
       tag.classList.toggle("partial", Boolean(old));
       tag.style.setProperty("--done", old ? "50%" : "0%");

@@ -2,7 +2,7 @@
 import { createGround, linearPlace, paintSheet } from "../flow/ground.js";
 
 const UNIT = linearPlace(0, 1);
-const UNDER = 118; // title, controls, colour bar and the sentence below it
+const UNDER = 98; // colour bar and the sentence below it
 const OLD = 0.22;
 
 /** The parts of a canvas are pictures of their own, so that a copy moves without a request. */
@@ -86,7 +86,7 @@ export function createTwinsCanvas(part, canvas, images) {
   return {
     /** As large as the column allows; what stands below it follows close. */
     fit() {
-      const room = box.parentElement.clientHeight - UNDER;
+      const room = box.parentElement.clientHeight - box.previousElementSibling.offsetHeight - UNDER;
       const high = Math.floor(Math.max(120, Math.min(room, (box.clientWidth * height) / width)));
       box.style.height = `${high}px`;
       ground.fit(box.clientWidth, high);

@@ -81,7 +81,7 @@ export function createTwinsDesk(root, { canvas, readings, images }, data, before
   function words(old) {
     const put = (name, text) => { if (part(name).textContent !== text) part(name).textContent = text; };
     put("mapTitle", readings.length && state.shown ? `Same object as patch ${nameOfPatch(state.query, canvas.columns)}? ${state.point ? "A" : "At "}${wordsOfPoint(state.point).replace(/^a/, "")}` : "Identical copies");
-    put("differenceTitle", state.measure === "cosines" ? "How copies differ: 1 − cosine" : "How copies differ: distance / norm");
+    put("differenceTitle", state.measure === "cosines" ? "Copies: 1 − cosine" : "Copies: distance / norm");
     put("chanceTitle", canvas.row ? `P(same object), ${titleOfRow(canvas.row, "probe")} probe` : "P(same object): no probe yet");
     put("words", sentenceOfTwins(canvas, readings, state, old, problem));
     part("differenceWaits").hidden = Boolean(canvas.curves);

@@ -40,8 +40,8 @@ function copyWords(canvas, state) {
   if (state.selected < 0) return `none of ${state.layout.places.length}`;
   const [row, column] = state.layout.places[state.selected];
   const fits = [row, column].every((pixel, axis) => pixel % canvas.patch[axis] === 0);
-  const patch = fits ? `, patch ${row / canvas.patch[0]},${column / canvas.patch[1]}` : "";
-  return `${state.selected + 1} of ${state.layout.places.length} at ${row},${column} px${patch}`;
+  const at = fits ? `patch ${row / canvas.patch[0]},${column / canvas.patch[1]}` : `pixel ${row},${column}`;
+  return `${state.selected + 1} of ${state.layout.places.length}, ${at}`;
 }
 
 /** One sentence below the canvas. */
