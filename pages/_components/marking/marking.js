@@ -35,14 +35,18 @@ function createMarking(root) {
   }
 
   async function show(data) {
-    const mine = JSON.stringify([data.picture, data.rows, data.columns, data.frame, data.serial]);
-    if (mine === wanted) return;
+    const mine = JSON.stringify([data.picture, data.height, data.width, data.serial]);
+    if (mine === wanted) {
+      desk?.regrid(data);
+      return;
+    }
     wanted = mine;
     const first = await firstLabels(data);
     if (wanted !== mine || !root.isConnected) return;
     desk?.close();
     root.dataset.ready = "true";
-    desk = createMarkingDesk(root, data, first, { use: (labels) => use(data, labels) });
+    // The grid may have come while the drawing was fetched.
+    desk = createMarkingDesk(root, component.data, first, { use: (labels) => use(component.data, labels) });
   }
 
   return {

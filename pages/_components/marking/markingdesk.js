@@ -191,6 +191,11 @@ export function createMarkingDesk(root, data, first, out) {
   changed();
 
   return {
+    /** The model's patches became known, or are others: a stroke under way goes on. */
+    regrid(next) {
+      Object.assign(grid, { rows: next.rows, columns: next.columns, frame: next.frame });
+      changed();
+    },
     recolour() { colours = themeColours(root); set({}); },
     close() {
       closing.abort();
