@@ -111,7 +111,10 @@ def test_a_click_asks_about_a_patch_and_reads_its_twin(copies):
 
 def test_another_object_is_measured_and_downloads(copies):
     copies.locator('[data-part="object"]').select_option("photo:cat")
-    assert last(copies, old=False)["layout"].startswith("photo:cat~30")
+    copies.wait_for_function(
+        "window.twins.at(-1).layout.startsWith('photo:cat~30') && !window.twins.at(-1).old",
+        timeout=60_000,
+    )
     with copies.expect_download(timeout=60_000) as got:
         copies.locator('[data-part="exports"] a[data-kind="picture"]').click()
     assert got.value.path().read_bytes().startswith(b"\x89PNG")
