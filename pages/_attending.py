@@ -137,8 +137,7 @@ def _take(view: dict[str, Any]) -> bool:
             "head": int(ends[1]),
         }
     state[LOOK] = now
-    shown = state[_objects.SHOWN]
-    state[_objects.SHOWN] = {**shown, "patch": str(view.get("patch", ""))}
+    _objects.take_patch(str(view.get("patch", "")))
     return bool(now["scenes"] != before["scenes"])
 
 

@@ -106,6 +106,12 @@ def _start_scene(said: Mapping[str, str], notes: list[str]) -> None:
     state[FAMILY], state[NUMBER] = (family, int(number)) if fits else (FAMILIES[1], 0)
 
 
+def take_patch(text: str) -> None:
+    """Remember the patch that is asked about, as 7,9; empty for none, anything else is ignored."""
+    if not text or _PATCH.fullmatch(text):
+        st.session_state[SHOWN] = {**st.session_state[SHOWN], "patch": text}
+
+
 def _start_marks(key: str, notes: list[str]) -> None:
     """`marks=` names objects that somebody marked on the picture of the link."""
     from analytics.serve.marks import find_marks
